@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 
 from eval.benchmark.cold_runs import Json
-from eval.benchmark.markdown_table import markdown
 from eval.benchmark.page_markers import WIDTH
+from eval.paper_table import markdown
 
 PARTS = ("wait", "augment", "forward", "loss", "backward", "update")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from eval.benchmark.cold_runs import Json
 from eval.benchmark.contestants import CONTESTANTS, EVEN, PLAIN
 from eval.benchmark.results import Entry, ratio
+from eval.paper_table import markdown
 
 
 def contestants_table(entries: Sequence[Entry]) -> str:
@@ -118,11 +119,3 @@ def ordered(entries: Sequence[Entry]) -> list[Entry]:
 
 def _times(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.2f}"
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown; nothing where there are no rows."""
-    if not rows:
-        return ""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -20,11 +20,11 @@ import numpy as np
 
 from eval.benchmark.cold_runs import Json, Task, do
 from eval.benchmark.contestants import OURS, ROOT, Network, changed_copy, command_of, labels_of, report_of
-from eval.benchmark.markdown_table import markdown
 from eval.benchmark.results import Entry, entries
 from eval.benchmark.scans import Scan
 from eval.eval_errors import JudgingError
 from eval.files import case_of
+from eval.paper_table import markdown
 from eval.scoring.metrics import dice_per_label
 from eval.volumes import grid_difference, read_labels
 

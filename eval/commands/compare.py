@@ -22,6 +22,7 @@ from pathlib import Path
 from eval.comparing.paired_tests import Comparison, compare, lost_cases
 from eval.files import check_writable, write_csv
 from eval.label_sets import LABEL_SETS_HELP
+from eval.paper_table import add_table_option, table_paths, write_table
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.score_rules import scored_differently
 from eval.scoring.score_table import ScoreTable, read_scores
@@ -58,18 +59,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"label set of both tables: {LABEL_SETS_HELP} (default: found by the tables' columns)",
     )
     parser.add_argument("--output", type=Path, metavar="CSV", help="table to write, beside printing it")
-    parser.add_argument("--force", action="store_true", help="replace an existing output file")
+    add_table_option(parser)
+    parser.add_argument("--force", action="store_true", help="replace existing output files")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare, print and write."""
-    if arguments.output:
-        check_writable((arguments.output,), arguments.force)
+    written = [arguments.output] if arguments.output else []
+    check_writable([*written, *table_paths(arguments.table)], arguments.force)
     challenge = find_challenge(arguments.labels) if arguments.labels else None
     first, second = read_scores(arguments.a, challenge), read_scores(arguments.b, challenge)
     rows = compare(first, second, [Metric(metric) for metric in arguments.metrics])
     if arguments.output:
         write_csv(arguments.output, list(COLUMNS), [_cells(row) for row in rows])
+    write_table(arguments.table, *comparison_rows(rows))
     sys.stdout.write(comparison_text(first, second, rows))
     for name, table, other in (("A", first, second), ("B", second, first)):
         if lost := lost_cases(table, other):
@@ -111,16 +114,34 @@ def _infinite_lines(rows: Sequence[Comparison]) -> list[str]:
     return lines
 
 
+def comparison_rows(rows: Sequence[Comparison]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the comparison for a paper."""
+    header = ["structure", "metric", "cases", "A", "B", "B − A", "95 % CI"]
+    header += [f"{test}{corrected}" for test in ("Wilcoxon p", "t p") for corrected in ("", " (Holm)")]
+    return header, [
+        [row.structure, str(row.metric), str(row.cases), *_means(row), _interval(row), *_p_values(row)]
+        for row in rows
+    ]
+
+
 def _line(row: Comparison) -> str:
-    interval = "" if math.isnan(row.low) else f"{row.low:+.4f} to {row.high:+.4f}"
     star = " *" if row.wilcoxon_holm_p < 0.05 else ""
-    p_values = "".join(f"{_p(p):>10}" for p in (row.wilcoxon_p, row.wilcoxon_holm_p, row.t_p, row.t_holm_p))
-    means = "".join(f"{'' if math.isnan(value) else format(value, form):>10}" for value, form in _means(row))
-    return f"{row.structure:<20}{row.cases:>6}{means}  {interval:<20}{p_values}{star}".rstrip()
+    p_values = "".join(f"{p:>10}" for p in _p_values(row))
+    means = "".join(f"{mean:>10}" for mean in _means(row))
+    return f"{row.structure:<20}{row.cases:>6}{means}  {_interval(row):<20}{p_values}{star}".rstrip()
 
 
-def _means(row: Comparison) -> tuple[tuple[float, str], ...]:
-    return (row.mean_a, ".4f"), (row.mean_b, ".4f"), (row.difference, "+.4f")
+def _interval(row: Comparison) -> str:
+    return "" if math.isnan(row.low) else f"{row.low:+.4f} to {row.high:+.4f}"
+
+
+def _p_values(row: Comparison) -> list[str]:
+    return [_p(p) for p in (row.wilcoxon_p, row.wilcoxon_holm_p, row.t_p, row.t_holm_p)]
+
+
+def _means(row: Comparison) -> list[str]:
+    figures = ((row.mean_a, ".4f"), (row.mean_b, ".4f"), (row.difference, "+.4f"))
+    return ["" if math.isnan(value) else format(value, form) for value, form in figures]
 
 
 def _p(value: float) -> str:

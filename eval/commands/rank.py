@@ -59,6 +59,7 @@ from eval.comparing.submissions import (
 from eval.eval_errors import JudgingError
 from eval.files import atomic_path, check_writable, write_csv
 from eval.label_sets import LABEL_SETS_HELP
+from eval.paper_table import add_table_option, table_paths, write_table
 from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.own_labels import find_challenge
 from eval.scoring.score_rules import scored_differently
@@ -99,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"label set of the score tables: {LABEL_SETS_HELP} (default: found by the tables' columns)",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="CSV", help="ranking to write")
+    add_table_option(parser)
     parser.add_argument("--force", action="store_true", help="replace an existing ranking")
 
 
@@ -107,7 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output
     long_path = output.with_name(f"{output.stem}_cases.csv")
     details_path = details_beside(output)
-    check_writable((output, long_path, details_path, beside(output)), arguments.force)
+    table: Path | None = arguments.table
+    check_writable((output, long_path, details_path, beside(output), *table_paths(table)), arguments.force)
     rules = find_rules(arguments.rules)
     if arguments.scheme:
         rules = replace(rules, scheme=arguments.scheme)
@@ -136,6 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
     write_csv(long_path, ["Task", "Case", "Algorithm", "Value"], long_rows(names, cases, values, metrics))
     with atomic_path(details_path) as temporary:
         temporary.write_text(json.dumps(details(ranking, rules, metrics, cases), indent=1), encoding="utf-8")
+    write_table(table, *ranking_rows(ranking))
     write_provenance(output, provenance(rules=arguments.rules, scheme=rules.scheme, submissions=names))
     sys.stdout.write(ranking_text(ranking, rules, len(cases)))
     tables = [submission.scores.path for submission in submissions]
@@ -230,6 +234,26 @@ def details(
     }
 
 
+def ranking_rows(ranking: Ranking) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the ranking for a paper."""
+    header = ["submission", "place", "mean rank", "95 % of places", "first", *SCHEMES]
+    return header, [
+        [
+            placing.submission,
+            str(placing.place),
+            f"{placing.score:.3f}",
+            _spread(placing),
+            f"{placing.first_share:.0%}",
+            *(str(placing.place_by[scheme]) for scheme in SCHEMES),
+        ]
+        for placing in ranking.placings
+    ]
+
+
+def _spread(placing: Placing) -> str:
+    return f"{placing.place_low} to {placing.place_high}"
+
+
 def ranking_text(ranking: Ranking, rules: RankingRules, cases: int) -> str:
     """The ranking as the terminal shows it."""
     width = max(10, *(len(placing.submission) for placing in ranking.placings)) + 2
@@ -237,11 +261,10 @@ def ranking_text(ranking: Ranking, rules: RankingRules, cases: int) -> str:
         f"{'place':>5}  {'submission':<{width}}{'mean rank':>10}  {'95 % of places':<16}{'first':<7}by scheme"
     ]
     for placing in ranking.placings:
-        spread = f"{placing.place_low} to {placing.place_high}"
         by_scheme = ", ".join(str(placing.place_by[scheme]) for scheme in SCHEMES)
         lines.append(
             f"{placing.place:>5}  {placing.submission:<{width}}{placing.score:>10.3f}  "
-            f"{spread:<16}{placing.first_share:<7.0%}{by_scheme}"
+            f"{_spread(placing):<16}{placing.first_share:<7.0%}{by_scheme}"
         )
     counted = "1 case" if cases == 1 else f"{cases} cases"
     schemes = ", ".join(SCHEMES)

@@ -45,6 +45,7 @@ from eval.eval_errors import JudgingError
 from eval.files import check_writable, read_csv, stem_of, write_json
 from eval.label_sets import LABEL_SETS_HELP
 from eval.machine import free_memory_bytes
+from eval.paper_table import add_table_option, table_paths, write_table
 from eval.provenance import beside, provenance, write_provenance
 from eval.scoring.challenges import CHALLENGES, Rules, mean_scores
 from eval.scoring.columns import metrics_of
@@ -64,7 +65,7 @@ from eval.scoring.score_rules import file_hashes, scoring_rules
 from eval.scoring.score_table import write_scores
 from eval.scoring.structure_scores import ON_REQUEST
 from eval.scoring.summary import summarize
-from eval.scoring.summary_table import summary_path, summary_text, write_summary
+from eval.scoring.summary_table import summary_path, summary_rows, summary_text, write_summary
 from model.case_names import printable
 from model.labels import LabelSet
 
@@ -74,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_what_is_scored(parser)
     _add_what_is_measured(parser)
     _add_how_it_is_done(parser)
+    add_table_option(parser)
 
 
 def _add_what_is_scored(parser: argparse.ArgumentParser) -> None:
@@ -206,7 +208,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _outputs(arguments: argparse.Namespace) -> list[Path]:
     """The files that will be written."""
     output: Path = arguments.output
-    files = [output, summary_path(output), beside(output)]
+    files = [output, summary_path(output), beside(output), *table_paths(arguments.table)]
     if arguments.json:
         if not arguments.json.is_dir():
             raise JudgingError(f"{arguments.json}: no such folder; create it first")
@@ -280,6 +282,7 @@ def _write(
     )
     rows = summarize(results, challenge, metrics, rules)
     write_summary(output, rows)
+    write_table(arguments.table, *summary_rows(rows))
     sys.stdout.write(summary_text(rows, rules))
     if arguments.json:
         write_json(arguments.json / NNUNET, nnunet_summary(results, challenge, pairs.cases))

@@ -71,12 +71,35 @@ def infinite_text(row: SummaryRow) -> str:
     return f", {values} counted as the image's diagonal"
 
 
+def summary_rows(rows: Sequence[SummaryRow]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of DSC and NSD side by side, for a paper."""
+    found = {(row.structure, row.metric): row for row in rows}
+    header = ["structure", "cases"]
+    for metric in (Metric.DSC, Metric.NSD):
+        header += [f"{metric} mean ± SD", f"{metric} median", f"{metric} 95 % CI"]
+    return header, [
+        [
+            structure,
+            str(found[structure, Metric.DSC].cases),
+            *_parts(found[structure, Metric.DSC]),
+            *_parts(found[structure, Metric.NSD]),
+        ]
+        for structure in dict.fromkeys(row.structure for row in rows)
+    ]
+
+
 def _figures(row: SummaryRow) -> str:
+    mean, median, interval = _parts(row)
+    return f"{mean:<17}{median:<8}{interval:<18}" if row.cases else f"{mean:<43}"
+
+
+def _parts(row: SummaryRow) -> tuple[str, str, str]:
+    """Mean and spread, median, interval."""
     if not row.cases:
-        return f"{'not scored':<43}"
+        return "not scored", "", ""
     spread = "–" if math.isnan(row.sd) else f"{row.sd:.4f}"
     interval = "–" if math.isnan(row.low) else f"{row.low:.4f}–{row.high:.4f}"
-    return f"{f'{row.mean:.4f} ± {spread}':<17}{f'{row.median:.4f}':<8}{interval:<18}"
+    return f"{row.mean:.4f} ± {spread}", f"{row.median:.4f}", interval
 
 
 def _summary_cells(row: SummaryRow) -> dict[str, str]:

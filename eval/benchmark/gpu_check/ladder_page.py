@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from textwrap import fill
 
 from eval.benchmark.gpu_check.rungs import Ending, Rung
-from eval.benchmark.markdown_table import markdown
 from eval.benchmark.page_markers import WIDTH
+from eval.paper_table import markdown
 
 
 def page(machine: str, rungs: Sequence[Rung]) -> str:
@@ -26,19 +26,14 @@ def page(machine: str, rungs: Sequence[Rung]) -> str:
 
 def _endings(rungs: Sequence[Rung]) -> str:
     rows = [[rung.check, rung.of, _marked(rung.ending), rung.said] for rung in rungs]
-    return markdown(("check", "of", "outcome", "why"), [[_cell(text) for text in row] for row in rows])
+    return markdown(("check", "of", "outcome", "why"), rows)
 
 
 def _figures(rungs: Sequence[Rung]) -> str:
     names = list(dict.fromkeys(name for rung in rungs for name in rung.figures))
     rows = [[rung.of, *(rung.figures.get(name, "") for name in names)] for rung in rungs]
-    return markdown(("of", *names), [[_cell(text) for text in row] for row in rows])
+    return markdown(("of", *names), rows)
 
 
 def _marked(ending: Ending) -> str:
     return f"**{ending}**" if ending is Ending.FAILED else str(ending)
-
-
-def _cell(text: str) -> str:
-    """Text that stays within a cell, whatever a program has said."""
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -9,10 +9,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from eval.benchmark.cold_runs import Json
-from eval.benchmark.markdown_table import markdown
 from eval.benchmark.results import stages_of
 from eval.benchmark.stage_plots import DPI
 from eval.measuring.trace import GPU, OWN_GPU, Trace, read_trace
+from eval.paper_table import markdown
 
 MIB_IN_GIB = 1024
 OUR_COLOUR, PEER_COLOUR = "#0072b2", "#999999"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from eval.benchmark.cold_runs import Json
-from eval.benchmark.markdown_table import markdown
 from eval.benchmark.training_loops.loop_clock import BACKWARD, FORWARD, LOSS, REST, UPDATE, WAIT
+from eval.paper_table import markdown
 
 AUGMENT = "augment"
 PARTS = (AUGMENT, FORWARD, LOSS, BACKWARD, UPDATE, REST)
