@@ -68,14 +68,9 @@ def check_archive(archive: Path) -> tuple[list[Finding], str | None]:
     found = [_good(f"archive of {size_mb:.0f} MB")]
     if not archive.name.endswith((".tar.gz", ".tar")):
         found.append(_bad(f"{archive.name} must end in .tar.gz"))
-    try:
-        if not is_whole(archive):
-            return [*found, _bad(f"{archive.name} is cut short or damaged; send it again")], None
-    except OSError as error:
-        raise JudgingError(f"{archive}: cannot be read ({error.strerror})") from error
     names, why = load(archive)
     if not names:
-        return [*found, _bad(f"docker load fails: {why}")], None
+        return [*found, _bad(_why_not_loaded(archive, why))], None
     expected = archive.name.partition(".")[0].lower()
     if len(names) > 1 and (count := len(image_ids(names))) > 1:
         listed = ", ".join(map(plain_name, names))
@@ -96,6 +91,23 @@ def check_archive(archive: Path) -> tuple[list[Finding], str | None]:
         others = ", ".join(plain_name(other) for other in names if other != loaded)
         found.append(_good(f"loads as {name}" + (f", also called {others}" if others else "")))
     return found, loaded
+
+
+def _why_not_loaded(archive: Path, said: str) -> str:
+    """Why docker does not load an archive.
+
+    Only now is it read to its end, which takes minutes for a large one; docker's own words seldom say that
+    part of it is missing.
+
+    Args:
+        archive: what docker was given.
+        said: its complaint.
+    """
+    try:
+        whole = is_whole(archive)
+    except OSError as error:
+        raise JudgingError(f"{archive}: cannot be read ({error.strerror})") from error
+    return f"docker load fails: {said}" if whole else f"{archive.name} is cut short or damaged; send it again"
 
 
 def check_architecture(image: str) -> list[Finding]:

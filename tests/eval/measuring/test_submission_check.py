@@ -163,11 +163,18 @@ def test_a_script_with_the_line_endings_of_linux_is_no_fault(folder, capsys):
     assert listed(folder, capsys, code=0)[-1] == "nothing to mend"
 
 
-def test_an_archive_that_is_cut_short_is_not_given_to_docker(folder, capsys):
+def test_an_archive_that_docker_does_not_load_is_told_from_one_that_is_cut_short(folder, capsys):
     whole = _archive(folder / "team.tar.gz")
+    (folder / "load").write_text("")
+    assert listed(folder, capsys, code=1)[-1] == "✗ docker load fails: nothing was said"
     (folder / "team.tar.gz").write_bytes(whole[: len(whole) // 2])
     assert listed(folder, capsys, code=1)[-1] == "✗ team.tar.gz is cut short or damaged; send it again"
-    assert not (folder / "calls").exists()
+
+
+def test_an_archive_that_docker_loads_is_not_read_once_more(folder, capsys, monkeypatch):
+    """Of 10 GB that would be minutes."""
+    monkeypatch.delattr(submission_check, "is_whole")
+    assert listed(folder, capsys, code=0)[-1] == "nothing to mend"
 
 
 def test_no_container_is_left_behind_by_looking_at_the_entry_point(folder, capsys):
