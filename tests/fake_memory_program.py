@@ -4,7 +4,8 @@ import json
 import sys
 
 if __name__ == "__main__":
-    path, option, allowed, *_ = sys.argv[1:]
+    path, _, backend, _, allowed, *_ = sys.argv[1:]
     assert path.endswith(".onnx")
-    assert option == "--allowed"
-    sys.stdout.write(json.dumps({f"openvino-{allowed}": 194, "onnxruntime-fp32": 360}))
+    assert sys.argv[2:6] == ["--backend", backend, "--allowed", allowed]
+    answers = {"openvino": {f"openvino-{allowed}": 194}, "onnxruntime": {"onnxruntime-fp32": 360}}
+    sys.stdout.write(json.dumps(answers[backend]))

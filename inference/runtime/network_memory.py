@@ -1,13 +1,15 @@
-"""What a network takes in memory: `python -m inference.runtime.network_memory FILE [--allowed bf16]`.
+"""What a network takes in memory, run in one way in this process, which has run none before.
 
-Prints one JSON object: MiB by way to run it, e.g. {"onnxruntime-fp32": 360, "openvino-bf16": 194}. Whoever
-makes a bundle starts this program and writes the answer into the manifest (`Network.memory_mb`), so that
-plans need not guess. Each way is measured in a process of its own.
+    python -m inference.runtime.network_memory FILE --backend openvino --allowed bf16
+    {"openvino-bf16": 194}
+
+It prints MiB by the way that this processor makes of backend and precision. Whoever makes a bundle
+(`model.onnx_export.memory`) starts it once for each backend and writes the answers into the manifest
+(`Network.memory_mb`), so that plans need not guess.
 """
 
 import argparse
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from math import ceil
@@ -26,85 +28,70 @@ from model.onnx_header import OnnxFileError, read_onnx_header
 
 RUNS = 2
 """The second run shows what is taken anew each time."""
-ROOT = Path(__file__).resolve().parents[2]
 ON_THE_CPU: tuple[Backend, ...] = ("onnxruntime", "openvino")
 
 
-def measure_network(path: Path, allowed: Precision, shape: Sequence[int] = ()) -> dict[str, int]:
-    """Peak host memory in MiB of loading a network and running windows, by way.
-
-    The libraries' own code not counted.
+def measure_here(path: Path, backend: Backend, allowed: Precision, shape: Sequence[int] = ()) -> int:
+    """Peak host memory in MiB of loading a network and running windows, the library's own code not counted.
 
     Args:
         path: ONNX file.
+        backend: what runs it.
         allowed: lowest precision that its results allow.
         shape: of its input; only needed where the file leaves sides open.
 
     Raises:
         DeviceError: it cannot be read, loaded or run.
     """
-    measured = {}
-    for backend in ON_THE_CPU:
-        way = f"{backend}-{effective_precision(backend, allowed)}"
-        words = [str(path.resolve()), "--allowed", allowed, "--backend", backend, "--shape", *map(str, shape)]
-        call = [sys.executable, "-m", "inference.runtime.network_memory", *words]
-        child = subprocess.run(call, capture_output=True, text=True, check=False, cwd=ROOT)
-        if child.returncode != 0:
-            reason = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
-            raise DeviceError(f"{path.name}: its memory could not be measured ({reason})")
-        measured[way] = int(child.stdout)
-    return measured
-
-
-def measure_here(path: Path, backend: Backend, allowed: Precision, shape: Sequence[int] = ()) -> int:
-    """The same for one backend, in this process, which must not have run a network before.
-
-    Raises:
-        DeviceError: see `measure_network`.
-    """
     library = load_library(backend)
     if backend == "openvino":
         library.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")  # Loads the CPU's own code too.
-    try:
-        sides = tuple(shape) or read_onnx_header(path).inputs[0].shape
-    except (OnnxFileError, OSError, IndexError) as error:
-        raise DeviceError(f"{path.name}: cannot be read ({error})") from error
-    if None in sides:
-        raise DeviceError(f"{path.name}: leaves sides of its input open; give them with --shape")
-    given = tuple(int(side or 0) for side in sides)
-    window = np.zeros(given, np.float32)
+    window = np.zeros(tuple(shape) or _stated_shape(path), np.float32)
     before = held_mb()
-    session = open_session(path, backend, Settings(input_shape=given, precision=allowed))
+    session = open_session(path, backend, Settings(input_shape=window.shape, precision=allowed))
     for _ in range(RUNS):
         session.run(window)
     return ceil(peak_mb() - before)
+
+
+def _stated_shape(path: Path) -> tuple[int, ...]:
+    """Of a network's input, as its file says.
+
+    Raises:
+        DeviceError: it cannot be read, or does not say.
+    """
+    try:
+        sides = read_onnx_header(path).inputs[0].shape
+    except (OnnxFileError, OSError, IndexError) as error:
+        raise DeviceError(f"{path}: cannot be read ({error})") from error
+    known = tuple(side for side in sides if side is not None)
+    if len(known) < len(sides):
+        raise DeviceError(f"{path}: leaves sides of its input open; give them with --shape")
+    return known
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(
         prog="python -m inference.runtime.network_memory",
-        description="Memory of a network, by way to run it.",
+        description="Memory of a network, run in one way, in MiB.",
     )
     parser.add_argument("file", type=Path, help="ONNX file")
+    parser.add_argument("--backend", choices=ON_THE_CPU, required=True, help="what runs it")
     parser.add_argument(
         "--allowed", choices=("fp32", "bf16"), default="fp32", help="lowest precision allowed"
     )
-    parser.add_argument("--backend", choices=ON_THE_CPU, help="measure this one here and print MiB alone")
     parser.add_argument(
         "--shape", type=int, nargs="*", default=(), help="of the input, where the file leaves it open"
     )
     options = parser.parse_args(argv)
     try:
-        if options.backend:
-            sys.stdout.write(
-                f"{measure_here(options.file, options.backend, options.allowed, options.shape)}\n"
-            )
-        else:
-            sys.stdout.write(f"{json.dumps(measure_network(options.file, options.allowed, options.shape))}\n")
+        mb = measure_here(options.file, options.backend, options.allowed, options.shape)
     except DeviceError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    way = f"{options.backend}-{effective_precision(options.backend, options.allowed)}"
+    sys.stdout.write(f"{json.dumps({way: mb})}\n")
     return 0
 
 

@@ -1,10 +1,14 @@
 """How much memory a network takes by each way to run it, measured by the engine's own program.
 
-The engine knows which ways there are on a machine, and only a fresh process shows what a network takes. So
-the program is started, and nothing is imported:
+Only a fresh process shows what a network takes, and only the engine knows how it would run one. So this
+starts a program of the engine's for each backend, one after the other, and reads the line that each prints:
 
-    python -m inference.runtime.network_memory FILE --allowed bf16
-    {"openvino-bf16": 194, "onnxruntime-fp32": 360}
+    python -m inference.runtime.network_memory FILE --backend onnxruntime --allowed bf16
+    {"onnxruntime-fp32": 360}
+    python -m inference.runtime.network_memory FILE --backend openvino --allowed bf16
+    {"openvino-bf16": 194}
+
+The program measures in its own process and starts no other.
 """
 
 import json
@@ -31,6 +35,8 @@ MOST_SIZES = 6
 SLOPE_MARGIN = 1.05
 """By how much a line is steeper than what was measured, since it is followed beyond that."""
 PROGRAM: Sequence[str] = (sys.executable, "-m", "inference.runtime.network_memory")
+BACKENDS = ("onnxruntime", "openvino")
+"""What runs networks on a CPU."""
 
 
 class MeasurementError(ValueError):
@@ -74,21 +80,34 @@ def measure_memory(path: Path, allowed: Precision, shape: Sequence[int] = ()) ->
     Raises:
         MeasurementError: the program failed, or its answer is not understood.
     """
-    words = [*PROGRAM, str(path.resolve()), "--allowed", allowed]
-    if shape:
-        words += ["--shape", *map(str, shape)]
-    ran = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
-    if ran.returncode != 0:
-        said = (ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"])[-1]
-        raise MeasurementError(f"{path.name}: its memory could not be measured ({said})")
-    try:
-        found = json.loads(ran.stdout)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict) or not found or not all(type(mb) is int for mb in found.values()):
-        shown = " ".join(ran.stdout.split())[:80]
-        raise MeasurementError(f"{path.name}: its memory could not be measured (answer was {shown!r})")
+    found: dict[str, int] = {}
+    for backend in BACKENDS:
+        words = [str(path.resolve()), "--backend", backend, "--allowed", allowed, "--shape", *map(str, shape)]
+        ran = subprocess.run([*PROGRAM, *words], capture_output=True, text=True, check=False, cwd=ROOT)
+        answer = _read_answer(ran.stdout) if ran.returncode == 0 else None
+        if answer is None:
+            reason = _why_none(ran).removeprefix(f"error: {path.resolve()}: ")
+            raise MeasurementError(f"{path.name}: its memory with {backend} could not be measured ({reason})")
+        found |= answer
     return found
+
+
+def _read_answer(printed: str) -> dict[str, int] | None:
+    """MiB by way, as the program prints them; None for anything else."""
+    try:
+        answer = json.loads(printed)
+    except ValueError:
+        return None
+    understood = isinstance(answer, dict) and answer and all(type(mb) is int for mb in answer.values())
+    return answer if understood else None
+
+
+def _why_none(ran: "subprocess.CompletedProcess[str]") -> str:
+    """Why a run of the program gave no answer: the last line of its complaint, or what it printed instead."""
+    if ran.returncode == 0:
+        return f"answer was {' '.join(ran.stdout.split())[:80]!r}"
+    *_, last = ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"]
+    return last
 
 
 def measure_growing(

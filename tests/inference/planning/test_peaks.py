@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from inference.planning.footprint import PARTS_BYTES
-from inference.runtime.network_memory import measure_network
 from model.manifest.clean_up import LargestComponent
 from model.manifest.fusion import CleanedGroupsFusion
 from model.manifest.window import AnyWindow
-from model.onnx_export.memory import lines_above
+from model.onnx_export.memory import lines_above, measure_memory
 from tests.inference.bundles import make_bundle, member
 from tests.places import ROOT
 
@@ -55,7 +54,7 @@ print(peak_mb() - before)
 def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("peaks")
     guess = make_bundle(folder / "guess", [member(window_zyx=WINDOW, overlap=0.0)])
-    measured = measure_network(guess.folder / "member.onnx", "fp32")
+    measured = measure_memory(guess.folder / "member.onnx", "fp32")
     return make_bundle(
         folder / "measured", [member(window_zyx=WINDOW, overlap=0.0, memory_mb=measured)]
     ).folder
@@ -68,7 +67,7 @@ def of_any_window(tmp_path_factory):
     sizes = AnyWindow(multiple_of_zyx=(8, 8, 8), smallest_zyx=(8, 16, 16))
     guess = make_bundle(folder / "guess", [member(window_zyx=WINDOW, window=sizes, skip_air=False)])
     path = guess.folder / "member.onnx"
-    measured = {window: measure_network(path, "fp32", (1, 1, *window)) for window in (WINDOW, (64, 128, 128))}
+    measured = {window: measure_memory(path, "fp32", (1, 1, *window)) for window in (WINDOW, (64, 128, 128))}
     sizes = AnyWindow(multiple_of_zyx=(8, 8, 8), smallest_zyx=(8, 16, 16), memory=lines_above(measured))
     members = [member(window_zyx=WINDOW, window=sizes, skip_air=False)]
     return make_bundle(folder / "measured", members).folder
@@ -79,7 +78,7 @@ def of_three_ensembles(tmp_path_factory):
     """Three networks on one grid, each cleaned up by itself before the fusion."""
     folder = tmp_path_factory.mktemp("ensembles")
     guess = make_bundle(folder / "guess", [member(window_zyx=WINDOW, overlap=0.0)])
-    measured = measure_network(guess.folder / "member.onnx", "fp32")
+    measured = measure_memory(guess.folder / "member.onnx", "fp32")
     members = [
         member(file=f"{name}.onnx", window_zyx=WINDOW, overlap=0.0, memory_mb=measured, ensemble=name)
         for name in "abc"

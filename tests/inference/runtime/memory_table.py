@@ -21,7 +21,6 @@ from monai.networks.nets import AttentionUnet, BasicUNet, DynUNet, SegResNet, UN
 from torch import nn
 
 from inference.runtime.memory_estimate import estimate_mb
-from inference.runtime.network_memory import measure_network
 from model.arrays import Zyx
 from model.manifest.network import Precision
 from model.networks.build import build
@@ -29,6 +28,7 @@ from model.networks.spec import NetworkSpec, SegResNetSpec
 from model.networks.unet_specs import PlainUNetSpec, ResidualUNetSpec, SEUNetSpec
 from model.onnx_export.graph import write_onnx
 from model.onnx_export.half_precision import store_weights_as_half
+from model.onnx_export.memory import measure_memory
 from tests.places import ROOT
 
 HALVES: tuple[Zyx, ...] = ((2, 2, 2),) * 4
@@ -160,7 +160,7 @@ def main() -> None:
     for name, example in EXAMPLES.items():
         path = made(name, example, folder)
         if name not in known:
-            ways = [measure_network(path, precision, example.shape) for precision in PRECISIONS]
+            ways = [measure_memory(path, precision, example.shape) for precision in PRECISIONS]
             known[name] = dict(sorted({way: mb for found in ways for way, mb in found.items()}.items()))
             figures.write_text(json.dumps(known, indent=1))
         if name == next(iter(EXAMPLES)):

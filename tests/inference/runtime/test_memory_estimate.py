@@ -8,9 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from inference.runtime.memory_estimate import COSTS, MARGIN, Cost, Held, count_held, estimate_mb
-from inference.runtime.network_memory import measure_network
 from inference.runtime.ways import network_mb, understated, ways
 from model.manifest.window import AnyWindow, MemoryLine
+from model.onnx_export.memory import measure_memory
 from model.onnx_graph import parse_onnx_graph
 from tests.inference.bundles import make_bundle, member
 from tests.inference.onnx_files import convolution, write
@@ -138,6 +138,6 @@ def test_a_bundle_that_is_not_believed_is_told_of_with_the_remedy(tmp_path):
 @only_linux
 def test_the_estimate_is_near_what_the_embedded_network_takes():
     shape = (1, 1, 64, 96, 112)
-    for way, measured in measure_network(MEMBER, "bf16", shape).items():
+    for way, measured in measure_memory(MEMBER, "bf16", shape).items():
         most = 1.25 if way.startswith("openvino") else 1.35  # onnxruntime's memory grows in steps.
         assert 0.9 < estimate_mb(MEMBER, shape, way) / measured < most

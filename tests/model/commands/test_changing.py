@@ -65,7 +65,7 @@ def test_a_network_that_cannot_be_measured_changes_nothing(bundle, monkeypatch, 
     monkeypatch.setattr(memory, "PROGRAM", (sys.executable, "-c", "raise SystemExit('no room')"))
     before = (bundle / "manifest.json").read_bytes()
     assert main(["measure", str(bundle)]) == 1
-    assert "memory could not be measured (no room)" in capsys.readouterr().err
+    assert "memory with onnxruntime could not be measured (no room)" in capsys.readouterr().err
     assert (bundle / "manifest.json").read_bytes() == before
 
 

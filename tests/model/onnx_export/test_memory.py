@@ -19,14 +19,22 @@ def test_the_programs_answer_is_the_measurement(monkeypatch, tmp_path):
     assert found == {"openvino-bf16": 194, "onnxruntime-fp32": 360}
 
 
-def test_it_is_called_in_the_repository_with_the_whole_path(monkeypatch, tmp_path):
-    answer = "import json, os, sys; print(json.dumps({f'{os.getcwd()} {sys.argv[1:]}': 1}))"
+def test_it_is_called_in_the_repository_with_the_whole_path_for_each_backend(monkeypatch, tmp_path):
+    answer = "import json, os, sys; print(json.dumps({' '.join([os.getcwd(), *sys.argv[1:]]): 1}))"
     program(monkeypatch, answer)
     monkeypatch.chdir(tmp_path)
-    (call,) = measure_memory(tmp_path / "a.onnx", "fp32")
-    assert call == f"{ROOT} {[str(tmp_path / 'a.onnx'), '--allowed', 'fp32']}"
-    (call,) = measure_memory(tmp_path / "a.onnx", "fp32", (1, 2, 8))
-    assert call.endswith("'--allowed', 'fp32', '--shape', '1', '2', '8']")
+    first, second = measure_memory(tmp_path / "a.onnx", "fp32", (1, 2, 8))
+    assert first == f"{ROOT} {tmp_path}/a.onnx --backend onnxruntime --allowed fp32 --shape 1 2 8"
+    assert second == f"{ROOT} {tmp_path}/a.onnx --backend openvino --allowed fp32 --shape 1 2 8"
+
+
+def test_the_programs_complaint_is_told_once(tmp_path):
+    path = tmp_path / "a.onnx"
+    path.write_text("nothing")
+    with pytest.raises(MeasurementError) as caught:
+        measure_memory(path, "fp32")
+    reason = "cannot be read (not an ONNX model, or damaged)"
+    assert str(caught.value) == f"a.onnx: its memory with onnxruntime could not be measured ({reason})"
 
 
 @pytest.mark.parametrize(
@@ -43,5 +51,6 @@ def test_it_is_called_in_the_repository_with_the_whole_path(monkeypatch, tmp_pat
 )
 def test_anything_else_is_one_line_that_names_the_file(monkeypatch, tmp_path, source, reason):
     program(monkeypatch, source)
-    with pytest.raises(MeasurementError, match=rf"^a\.onnx: its memory could not be measured \(.*{reason}"):
+    said = rf"^a\.onnx: its memory with onnxruntime could not be measured \(.*{reason}"
+    with pytest.raises(MeasurementError, match=said):
         measure_memory(tmp_path / "a.onnx", "fp32")
