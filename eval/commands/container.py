@@ -22,6 +22,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
@@ -67,6 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="table to write, one row per case; {image} in it becomes the image's name",
     )
     _add_limits(parser)
+    add(
+        "--repeats",
+        type=int,
+        default=1,
+        metavar="N",
+        help="run each case N times: its figures are those of the run of median time (default: %(default)s)",
+    )
     add(
         "--official-command",
         action="store_true",
@@ -131,12 +139,15 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run all cases; the tables are written again after each of them."""
     images = _images(arguments.input)
+    if arguments.repeats < 1:
+        raise JudgingError(f"--repeats is {arguments.repeats}, must be 1 or more")
     series = [
         Series(
             options=_options(arguments, image),
             images=images,
             output=_for_image(arguments.output, image),
             results=_for_image(arguments.results, image),
+            repeats=arguments.repeats,
         )
         for image in _told_apart(arguments)
     ]
@@ -154,14 +165,18 @@ def run(arguments: argparse.Namespace) -> int:
     if done := len(images) * len(series) - len(pairs):
         sys.stderr.write(f"{done} cases were run before\n")
     for number, (each, image) in enumerate(pairs, start=1):
-        if arguments.cold_cache and (reason := drop_disk_cache()):
-            sys.stderr.write(f"{reason}: containers may start from memory\n")
-            arguments.cold_cache = False
-        result = each.run(image)
+        result = each.run(image, partial(_empty_cache, arguments))
         named = f"{short_name(each.options.image)} " if len(series) > 1 else ""
         sys.stderr.write(f"[{number}/{len(pairs)}] {named}{progress(result)}\n")
         check_removed(result)
     return _summed_up(series)
+
+
+def _empty_cache(arguments: argparse.Namespace) -> None:
+    """Empty the disk cache if that was asked for; where it is not allowed, this is said once."""
+    if arguments.cold_cache and (reason := drop_disk_cache()):
+        sys.stderr.write(f"{reason}: containers may start from memory\n")
+        arguments.cold_cache = False
 
 
 def _begin(series: Sequence[Series], gpu: str | None) -> None:
@@ -275,6 +290,8 @@ def progress(result: CaseEfficiency) -> str:
     """A case in one line: how it ended, its time, its peaks of memory."""
     row = efficiency_row(result)
     figures = [f"{row['Wall_s']} s"]
+    if result.times_s:
+        figures.append(f"{row['Time_Lowest_s']} to {row['Time_Highest_s']} s in {len(result.times_s)} runs")
     # Samples miss most of a short case; the kernel's own peak misses nothing.
     own_ram = row["OwnRAM_KernelPeak_MB"] or row.get("OwnRAM_Max_MB")
     for label, peak in (("GPU", row.get("MaxGPU_Mem")), ("own RAM", own_ram)):

@@ -1,6 +1,7 @@
 """The result of running one case: how it ended, and the time and memory that it took."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from eval.measuring.trace import Trace
@@ -35,6 +36,27 @@ class CaseEfficiency:
     """Whether the peak of GPU memory is the highest stable value, as FLARE22 had it."""
     left_container: str = ""
     """Name of its container, if that may still be running because docker did not remove it."""
+    times_s: tuple[float, ...] = ()
+    """Seconds of each run, of a case that was run several times and ended well each time."""
+
+
+def of_runs(runs: Sequence[CaseEfficiency]) -> CaseEfficiency:
+    """The result of a case from its runs, one or several: that of the run of median time.
+
+    Of an even number of runs the slower one of the two in the middle counts, so that all figures are of one
+    run. Where the last run failed, after which there is no other one, the case has failed by it.
+    """
+    last = runs[-1]
+    if len(runs) == 1:
+        return last
+    if last.status is not Status.OK:
+        return replace(last, remark=f"run {len(runs)}: {last.remark}")
+    by_time = sorted(runs, key=lambda run: run.trace.duration_s)
+    return replace(
+        by_time[len(runs) // 2],
+        left_container=last.left_container,
+        times_s=tuple(run.trace.duration_s for run in runs),
+    )
 
 
 def sampling_remark(trace: Trace) -> str:

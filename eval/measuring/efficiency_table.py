@@ -20,6 +20,10 @@ container or command alone:
     Status                ok, failed, timeout, out of memory, no output, invalid output
     ExitCode, Remark      exit code of the container; the fault in one line
     Wall_s                seconds as measured, also of a case that did not end
+    Time_Lowest_s, Time_Highest_s
+                          of a case that was run several times (--repeats), the quickest and the slowest run;
+                          the row is that of the run of median time (of an even number, of the slower one of
+                          the two in the middle), or of the run that failed
     GPU_Baseline_MB       use of the device before the start; it is not subtracted anywhere
     GPU_Integral_MBs      use of the device over time
     GPU_Above2GB_MBs      the part of it above 2048 MB; likewise GPU_Above4GB_MBs above 4096 MB
@@ -100,7 +104,8 @@ LENIENT_MB = (2048.0, 4096.0)
 LENIENT_S = 15.0
 """Seconds that cost nothing in the ranking of FLARE23."""
 OWN_COLUMNS = (
-    STATUS, "ExitCode", REMARK, "Wall_s", "GPU_Baseline_MB", "GPU_Integral_MBs", "GPU_Above2GB_MBs",
+    STATUS, "ExitCode", REMARK, "Wall_s", "Time_Lowest_s", "Time_Highest_s",
+    "GPU_Baseline_MB", "GPU_Integral_MBs", "GPU_Above2GB_MBs",
     "GPU_Above4GB_MBs", "Time_Above15s_s", "GPU_MaxUtilization_percent", "OwnGPU_Max_MB",
     "OwnGPU_Integral_MBs", "CPU_Integral_percent_s", "RAM_Integral_MBs", "OwnRAM_Max_MB",
     "OwnRAM_Integral_MBs", "OwnRAM_KernelPeak_MB", "OwnCPU_Max_percent", "OwnCPU_Integral_percent_s",
@@ -127,6 +132,10 @@ def efficiency_row(result: CaseEfficiency) -> dict[str, str]:
         "Samples": str(trace.samples),
         "LongestGap_s": _cell(trace.longest_gap_s, 2),
     }
+    if result.times_s:
+        own["Time_Lowest_s"], own["Time_Highest_s"] = (
+            _cell(seconds, 2) for seconds in (min(result.times_s), max(result.times_s))
+        )
     own["OwnRAM_KernelPeak_MB"] = _cell(trace.counters.get(KERNEL_PEAK_MB, math.nan))
     own["OOM_Kills"] = _cell(trace.counters.get(OOM_KILLS, math.nan), 0)
     if trace.stopped_after_s is not None:

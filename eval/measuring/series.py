@@ -7,7 +7,7 @@ warmed favours none of them. A run that was interrupted goes on where it stopped
 import hashlib
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from eval.files import file_sha256, read_csv
 from eval.measuring.container_process import ContainerOptions
 from eval.measuring.container_run import ContainerCase, output_name, run_case
 from eval.measuring.docker_client import PREFIX, hides_exit_codes, remove_containers
-from eval.measuring.efficiency import CaseEfficiency, Status
+from eval.measuring.efficiency import CaseEfficiency, Status, of_runs
 from eval.measuring.efficiency_table import CT_SHA256, STATUS, efficiency_row, write_rows
 from eval.measuring.trace import write_trace
 from eval.provenance import beside, provenance, read_provenance, write_provenance
@@ -29,6 +29,7 @@ IMAGE_MARK = "{image}"
 """Stands for an image's name in the paths of several images."""
 NEWER_SETTINGS = ("max_gpu", "input", CT_SHA256, "disk_limit_mb")
 """What older tables do not have beside them."""
+REPEATS = "repeats"
 
 
 def short_name(image: str) -> str:
@@ -62,6 +63,8 @@ class Series:
     """Folder of the label maps."""
     results: Path
     """The efficiency table."""
+    repeats: int = 1
+    """How often each case is run."""
     rows: dict[str, Mapping[str, str]] = field(default_factory=dict)
     """Name of a label map to its row, of the cases that have been run."""
     digest: str = ""
@@ -105,6 +108,7 @@ class Series:
             "labels": options.labels.name,
             "max_gpu": "stable" if options.stable_gpu_peak else "highest",
             "input": self._input,
+            REPEATS: self.repeats,
         }
 
     @property
@@ -181,6 +185,7 @@ class Series:
                     f"{self.results}: nothing beside it says how it was made; run without --resume"
                 )
             return []
+        before.setdefault(REPEATS, 1)  # Older tables, which do not say so, are of one run each.
         unsaid = [name for name in NEWER_SETTINGS if name not in before]
         for name, value in self._settings.items():
             if name not in unsaid and before.get(name) != value:
@@ -214,14 +219,28 @@ class Series:
         """The CTs that have not been run."""
         return [image for image in self.images if output_name(image) not in self.rows]
 
-    def run(self, image: Path) -> CaseEfficiency:
-        """Run one container, keep its label map, log and trace, and write the table again."""
+    def run(self, image: Path, make_ready: Callable[[], None]) -> CaseEfficiency:
+        """Run a case as often as it is to be run, and write the table again.
+
+        Kept are the label map and the log of the last run, and the trace of the one that the row is of. No
+        further run comes after one that failed, or whose container may still be running.
+
+        Args:
+            image: its CT.
+            make_ready: called before each run.
+        """
         output = self.output / output_name(image)
-        output.unlink(missing_ok=True)
         self._ct_sha256[output.name] = file_sha256(image)
         write_provenance(self.results, self._origin)
         case = ContainerCase(image=image, output=output, log=self._log(output))
-        result = run_case(case, replace(self.options, prefix=self._prefix))
+        runs: list[CaseEfficiency] = []
+        while len(runs) < self.repeats:
+            output.unlink(missing_ok=True)
+            make_ready()
+            runs.append(run_case(case, replace(self.options, prefix=self._prefix)))
+            if runs[-1].status is not Status.OK or runs[-1].left_container:
+                break
+        result = of_runs(runs)
         write_trace(self._trace(output), result.trace)
         self.rows[result.name] = efficiency_row(result)
         self._write_table()

@@ -1,6 +1,7 @@
 """Containers with a docker that is a script; `test_container_engine.py` has them with a real one."""
 
 import csv
+import json
 import os
 
 import numpy as np
@@ -27,6 +28,7 @@ case "$1 $2" in
     "rm "*) exit 0 ;;
     "container inspect") [ -e "@HERE@/state" ] && cat "@HERE@/state"; exit ;;
     "container run")
+        echo >> "@HERE@/starts"
         case "$*" in *--gpus=device=99*) cat "@HERE@/engine-said" >&2; exit 125 ;; esac
         for word; do case "$word" in *:/workspace/outputs/*) here=${word%%/outputs/*} ;; esac; done
         cd "$here" || exit 125
@@ -35,6 +37,10 @@ case "$1 $2" in
             windows*) printf 'predict.sh: 2: python\\r: not found\\n' >&2; exit 127 ;;
             broken*) touch "@HERE@/down"; exit 125 ;;
             ghost*) echo "docker: no user ghost" >&2; exit 125 ;;
+            tires*)
+                echo run >> "@HERE@/runs"
+                [ "$(grep -c run "@HERE@/runs")" -lt 2 ] || { echo "error: tired" >&2; exit 3; }
+                cp inputs/tires_0000.nii.gz outputs/tires.nii.gz ;;
             hungry*) exit 137 ;;
             hangs*) exec sleep 100000 ;;
             silent*) exit 0 ;;
@@ -204,6 +210,42 @@ def test_windows_line_endings_are_named_with_their_remedy(folder, capsys):
     )
 
 
+def test_each_case_is_run_as_often_as_asked_for(folder, capsys):
+    assert run(folder, "good", more=("--repeats", "3")) == 0
+    assert (folder / "starts").read_text(encoding="utf-8") == "\n" * 3
+    with (folder / "efficiency.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert float(row["Time_Lowest_s"]) <= float(row["Time"]) <= float(row["Time_Highest_s"])
+    assert f"{row['Time_Lowest_s']} to {row['Time_Highest_s']} s in 3 runs" in capsys.readouterr().err
+    assert (folder / "pred" / "good.nii.gz").is_file()
+
+
+def test_a_case_that_ends_well_only_at_first_has_failed(folder, capsys):
+    """Its second run fails, after which there is no third one, and the first one's label map is gone."""
+    assert run(folder, "tires", "good", more=("--repeats", "3")) == 1
+    assert (folder / "starts").read_text(encoding="utf-8") == "\n" * (3 + 2)
+    assert "tires.nii.gz: failed: run 2: exit code 3: error: tired" in capsys.readouterr().err
+    assert [path.name for path in (folder / "pred").iterdir()] == ["good.nii.gz"]
+
+
+def test_a_series_goes_on_with_as_many_runs_a_case(folder, capsys):
+    assert run(folder, "a", more=("--repeats", "2")) == 0
+    assert run(folder, "b", more=("--resume",)) == 2
+    assert "was made with repeats 2, not 1" in capsys.readouterr().err
+    assert run(folder, "b", more=("--resume", "--repeats", "2")) == 0
+    assert (folder / "starts").read_text(encoding="utf-8") == "\n" * (2 + 2)
+
+
+def test_a_table_of_an_older_version_is_of_one_run_each(folder, capsys):
+    assert run(folder, "a") == 0
+    origin = json.loads((folder / "efficiency_run.json").read_text(encoding="utf-8"))
+    del origin["repeats"]
+    (folder / "efficiency_run.json").write_text(json.dumps(origin), encoding="utf-8")
+    assert run(folder, more=("--resume", "--repeats", "2")) == 2
+    assert "was made with repeats 1, not 2" in capsys.readouterr().err
+    assert run(folder, more=("--resume",)) == 0
+
+
 @pytest.mark.parametrize(
     ("counters", "own_ram"), [({KERNEL_PEAK_MB: 408.7}, "own RAM 408.7 MB"), ({}, "own RAM 30.0 MB")]
 )
@@ -219,7 +261,9 @@ def test_the_progress_line_has_the_kernels_peak_where_there_is_one(counters, own
     assert progress(result) == f"a.nii.gz: ok (0.25 s, {own_ram})"
 
 
-@pytest.mark.parametrize(("option", "value"), [("--memory", "lots"), ("--memory", "0g"), ("--limit", "0")])
+@pytest.mark.parametrize(
+    ("option", "value"), [("--memory", "lots"), ("--memory", "0g"), ("--limit", "0"), ("--repeats", "0")]
+)
 def test_limits_that_are_none(folder, capsys, option, value):
     assert run(folder, "good", more=(option, value)) == 2
     assert f"{option} is {value}, must be" in capsys.readouterr().err

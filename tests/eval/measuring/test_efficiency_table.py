@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eval.measuring.efficiency import CaseEfficiency, Status, sampling_remark
+from eval.measuring.efficiency import CaseEfficiency, Status, of_runs, sampling_remark
 from eval.measuring.efficiency_table import OFFICIAL_COLUMNS, OWN_COLUMNS, efficiency_row, write_rows
 from eval.measuring.trace import (
     CPU,
@@ -55,7 +55,7 @@ def case(trace: Trace, status=Status.OK, exit_code: int | None = 0, remark: str 
 def test_the_organisers_columns_come_first_and_are_called_as_theirs():
     assert OFFICIAL_COLUMNS == ORGANISERS
     assert not set(OFFICIAL_COLUMNS) & set(OWN_COLUMNS)
-    row = efficiency_row(case(steady()))
+    row = efficiency_row(replace(case(steady()), times_s=(20.0, 21.0)))
     assert set(row) == {*OFFICIAL_COLUMNS, *OWN_COLUMNS}
 
 
@@ -178,3 +178,27 @@ def test_a_table_holds_its_rows_in_order_and_remarks_with_commas(tmp_path):
     ]
     write_rows(tmp_path / "e.csv", [efficiency_row(second)])
     assert [row["Name"] for row in rows_of(tmp_path / "e.csv")] == ["b.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("runs_s", "row_of_s", "times"),
+    [
+        ([4.0], 4.0, ("4.0", None, None)),
+        ([4.0, 9.0, 2.0], 4.0, ("4.0", "2.0", "9.0")),
+        ([4.0, 2.0], 4.0, ("4.0", "2.0", "4.0")),
+        ([1.0, 2.0, 3.0, 4.0], 3.0, ("3.0", "1.0", "4.0")),
+    ],
+)
+def test_the_row_of_several_runs_is_that_of_median_time(runs_s, row_of_s, times):
+    runs = [case(steady(seconds)) for seconds in runs_s]
+    result = of_runs(runs)
+    row = efficiency_row(result)
+    assert (row["Time"], row.get("Time_Lowest_s"), row.get("Time_Highest_s")) == times
+    assert result.trace is runs[runs_s.index(row_of_s)].trace
+
+
+def test_a_case_of_which_one_run_failed_has_failed_by_it():
+    result = of_runs([case(steady(4.0)), case(steady(2.0), Status.FAILED, 3, "exit code 3")])
+    assert (result.status, result.remark, result.times_s) == (Status.FAILED, "run 2: exit code 3", ())
+    only = case(steady(2.0), Status.FAILED, 3, "exit code 3")
+    assert of_runs([only]) is only
