@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from model.bundle import ModelBundle
 from model.importers.fold_agreement import check_trained_alike, documents_of
 from model.importers.foreign_fields import Place, field
@@ -31,12 +29,12 @@ from model.importers.nnunet_recipe import NnunetRecipe
 from model.importers.nnunet_weights import network_of
 from model.importers.packaging import Packaging
 from model.importers.safe_checkpoint import read_checkpoint
-from model.manifest.document import Input, Manifest, Provenance
+from model.manifest.document import Manifest, Provenance
 from model.manifest.fusion import MeanFusion
 from model.manifest.network import Localization, Member
 from model.manifest.window import AnyWindow
 from model.model_errors import RefusedModelError
-from model.onnx_export.packing import NetworkToPack, pack_bundle
+from model.onnx_export.packing import MakeManifest, NetworkToPack, pack_bundle
 from model.onnx_export.parity import other_sizes, synthetic_inputs
 
 TRAINERS = re.compile(
@@ -103,18 +101,36 @@ def import_nnunet(
     for fold in found:
         _check_fold(fold, first, configuration, any_trainer=any_trainer)
     plans = read_plans(model, first.configuration)
-    inputs, output = inputs_of(plans), output_of(plans, str(model / DATASET))
+    provenance = _provenance(plans, found, packaging)
+    make_manifest = _manifest_maker(plans, str(model / DATASET), packaging.name or folder.name, provenance)
+    to_pack = [_to_pack(fold, plans, first.mirrored, packaging) for fold in found]
+    for fold in found:
+        if fold.trained_by is not None:
+            check_trained_alike(fold.trained_by, plans, model)
+    _tell_of_clean_up(model, folder)
+    return pack_bundle(folder, to_pack, None, make_manifest, overwrite=packaging.overwrite)
+
+
+def _manifest_maker(plans: Plans, dataset: str, name: str, provenance: Provenance) -> MakeManifest:
+    """What makes the manifest, once the networks are packed.
+
+    Args:
+        plans: of the configuration.
+        dataset: where `dataset.json` lies, for messages.
+        name: of the bundle.
+        provenance: of its networks.
+
+    Raises:
+        RefusedModelError: the plans, or what they say of the labels, cannot be expressed.
+    """
+    inputs, output = inputs_of(plans), output_of(plans, dataset)
     preprocessing, restoration = preprocessing_of(plans), restoration_of(plans.scores, plans.where)
 
-    def to_pack(fold: Fold) -> NetworkToPack[Member]:
-        network = network_of(plans.network, fold.weights, fold.where)
-        return _to_pack(network, plans, f"fold-{fold.name}.onnx", first.mirrored, inputs, packaging)
-
-    def describe(
+    def make_manifest(
         members: tuple[Member, ...], localization: Localization | None, files: Mapping[str, str]
     ) -> Manifest:
         return Manifest(
-            name=packaging.name or folder.name,
+            name=name,
             inputs=inputs,
             preprocessing=preprocessing,
             members=members,
@@ -122,40 +138,36 @@ def import_nnunet(
             restoration=restoration,
             output=output,
             localization=localization,
-            provenance=_provenance(plans, found, packaging),
+            provenance=provenance,
             files=files,
         )
 
-    packed = [to_pack(fold) for fold in found]
-    for fold in found:
-        if fold.trained_by is not None:
-            check_trained_alike(fold.trained_by, plans, model)
-    clean_up = determined_clean_up(model)
-    if clean_up is not None:
-        logger.info(
-            "%s: is not applied, as nnUNetv2_predict does not; model tune %s --set 'postprocessing=…' does",
-            clean_up,
-            folder,
-        )
-    return pack_bundle(folder, packed, None, describe, overwrite=packaging.overwrite)
+    return make_manifest
 
 
 def _to_pack(
-    network: nn.Module,
-    plans: Plans,
-    file: str,
-    mirrored: Sequence[int],
-    inputs: Sequence[Input],
-    packaging: Packaging,
+    fold: Fold, plans: Plans, mirrored: Sequence[int], packaging: Packaging
 ) -> NetworkToPack[Member]:
+    """A fold's network, and what the manifest says of it.
+
+    Args:
+        fold: its checkpoint.
+        plans: of the configuration.
+        mirrored: nnU-Net's axes that predictions are mirrored along.
+        packaging: what a bundle is told beside.
+
+    Raises:
+        RefusedModelError: it is not the network of the plans, or its windows cannot be expressed.
+    """
+    network = network_of(plans.network, fold.weights, fold.where)
     try:
         plans.network.check_window(plans.patch)
-        stated = member_of(plans, file, mirrored, any_window=packaging.any_window)
+        stated = member_of(plans, f"fold-{fold.name}.onnx", mirrored, any_window=packaging.any_window)
     except RefusedModelError:
         raise
     except ValueError as error:
         raise RefusedModelError(f"{plans.where}: {error}") from error
-    intensities = [channel.intensity for channel in inputs]
+    intensities = [channel.intensity for channel in inputs_of(plans)]
     others = other_sizes(stated.window_zyx, stated.window) if isinstance(stated.window, AnyWindow) else []
     return NetworkToPack(
         network=network,
@@ -201,6 +213,17 @@ def _check_fold(fold: Fold, first: Fold, configuration: str | None, *, any_train
         raise RefusedModelError(
             f"{fold.where}: was trained by {fold.trainer}, which may build another network than the plans "
             "say; add --any-trainer if it does not"
+        )
+
+
+def _tell_of_clean_up(model: Place, folder: Path) -> None:
+    """Say that nnU-Net determined a clean-up, and how the bundle can have it."""
+    clean_up = determined_clean_up(model)
+    if clean_up is not None:
+        logger.info(
+            "%s: is not applied, as nnUNetv2_predict does not; model tune %s --set 'postprocessing=…' does",
+            clean_up,
+            folder,
         )
 
 

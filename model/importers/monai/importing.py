@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from model.bundle import ModelBundle
 from model.importers.filled_network import filled, plain_names
 from model.importers.foreign_fields import Place
-from model.importers.monai.after_network import after_of, clean_up_of, output_of
+from model.importers.monai.after_network import After, after_of, clean_up_of, output_of
 from model.importers.monai.auto3dseg_folds import find_auto3dseg, of_checkpoint, read_auto3dseg
-from model.importers.monai.before_network import Before, before_of, modality_of
+from model.importers.monai.before_network import before_of, modality_of
 from model.importers.monai.found_model import FoundMember, FoundModel
 from model.importers.monai.inferer_windows import tiled
 from model.importers.monai.transform_chain import TARGET
@@ -23,11 +23,13 @@ from model.importers.monai.zoo_bundle import find_zoo_bundle, read_zoo_bundle
 from model.importers.packaging import Packaging
 from model.importers.priority import with_priority
 from model.importers.safe_checkpoint import read_checkpoint
-from model.manifest.document import Input, Manifest
+from model.manifest.document import Input, Manifest, Preprocessing, Provenance
+from model.manifest.intensity import Intensity
 from model.manifest.network import Localization, Member
+from model.manifest.output import Activation, Output
 from model.model_errors import RefusedModelError
 from model.networks.from_monai import build_of_monai
-from model.onnx_export.packing import NetworkToPack, pack_bundle
+from model.onnx_export.packing import MakeManifest, NetworkToPack, pack_bundle
 from model.onnx_export.parity import synthetic_inputs
 
 WEIGHTS = ("state_dict", "model", "network")
@@ -43,6 +45,19 @@ class _Trained:
 
     found: FoundMember
     network: nn.Module
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stated:
+    """What a model's configuration says, in the words of a manifest."""
+
+    inputs: tuple[Input, ...]
+    preprocessing: Preprocessing
+    member: Member
+    """What all networks have in common: grid, windows, axes; the file is another's business."""
+    after: After
+    where: str
+    """The configuration, for messages."""
 
 
 def find_monai(given: Path, folds: Sequence[str], checkpoint: str | None) -> FoundModel:
@@ -105,50 +120,83 @@ def import_monai(
         BundleError: there is something else at `folder`.
     """
     model = find_monai(given, folds, checkpoint)
-    chain = model.members[0].chain
     trained = [_train_of(found) for found in model.members]
-    channels = _input_channels(trained[0])
-    before = before_of(chain, channels)
-    after = after_of(chain, resampled=any(step.name == "Spacing" for step in chain.before))
-    if len(trained) > 1 and after.fusion.of == "logits":
-        raise RefusedModelError(
-            f"{chain.where}: several folds are averaged as probabilities; Activations is missing"
-        )
-    member = tiled(before.member, chain.inferer)
-    inputs = _inputs(model, before, channels)
-    windows = synthetic_inputs(member.input_shape, [channel.intensity for channel in inputs])
-    heads = _output_channels(trained[0], windows[0], member)
-    names = channel_names(model, heads)
-    activation = with_priority(after.activation, names, priority, chain.where)
-    output = output_of(names, model.name, activation, chain.where)
-
-    def describe(
-        members: tuple[Member, ...], localization: Localization | None, files: Mapping[str, str]
-    ) -> Manifest:
-        return Manifest(
-            name=packaging.name or folder.name,
-            inputs=inputs,
-            preprocessing=before.preprocessing,
-            members=members,
-            fusion=after.fusion,
-            output=output,
-            postprocessing=clean_up_of(after, output, chain.where),
-            localization=localization,
-            provenance=packaging.provenance(model.recipe, data=model.data),
-            files=files,
-        )
-
+    stated = _stated_by(model, _input_channels(trained[0]))
+    windows = synthetic_inputs(stated.member.input_shape, [channel.intensity for channel in stated.inputs])
+    channels = _output_channels(trained[0], windows[0], stated.member)
+    output = _output_of(model, channels, stated.after.activation, priority)
+    provenance = packaging.provenance(model.recipe, data=model.data)
+    make_manifest = _manifest_maker(stated, output, packaging.name or folder.name, provenance)
     to_pack = [
         NetworkToPack(
             network=each.network,
-            stated=replace(member, file=f"{each.found.name}.onnx"),
+            stated=replace(stated.member, file=f"{each.found.name}.onnx"),
             windows=windows,
             fp16=packaging.fp16,
             exact=not packaging.half_weights,
         )
         for each in trained
     ]
-    return pack_bundle(folder, to_pack, None, describe, overwrite=packaging.overwrite)
+    return pack_bundle(folder, to_pack, None, make_manifest, overwrite=packaging.overwrite)
+
+
+def _stated_by(model: FoundModel, channels: int) -> _Stated:
+    """What a model's configuration says, for images of so many channels.
+
+    Raises:
+        RefusedModelError: it cannot be expressed.
+    """
+    chain = model.members[0].chain
+    before = before_of(chain, channels)
+    after = after_of(chain, resampled=any(step.name == "Spacing" for step in chain.before))
+    if len(model.members) > 1 and after.fusion.of == "logits":
+        raise RefusedModelError(
+            f"{chain.where}: several folds are averaged as probabilities; Activations is missing"
+        )
+    return _Stated(
+        inputs=_inputs(model, before.intensity, channels),
+        preprocessing=before.preprocessing,
+        member=tiled(before.member, chain.inferer),
+        after=after,
+        where=chain.where,
+    )
+
+
+def _output_of(model: FoundModel, channels: int, activation: Activation, priority: Sequence[str]) -> Output:
+    """What the networks' channels mean, by the names that the model has for them.
+
+    Raises:
+        RefusedModelError: several may be on, and the priority does not name each once.
+    """
+    where, names = model.members[0].chain.where, channel_names(model, channels)
+    return output_of(names, model.name, with_priority(activation, names, priority, where), where)
+
+
+def _manifest_maker(stated: _Stated, output: Output, name: str, provenance: Provenance) -> MakeManifest:
+    """What makes the manifest, once the networks are packed.
+
+    Raises:
+        RefusedModelError: a clean-up cannot be expressed.
+    """
+    postprocessing = clean_up_of(stated.after, output, stated.where)
+
+    def make_manifest(
+        members: tuple[Member, ...], localization: Localization | None, files: Mapping[str, str]
+    ) -> Manifest:
+        return Manifest(
+            name=name,
+            inputs=stated.inputs,
+            preprocessing=stated.preprocessing,
+            members=members,
+            fusion=stated.after.fusion,
+            output=output,
+            postprocessing=postprocessing,
+            localization=localization,
+            provenance=provenance,
+            files=files,
+        )
+
+    return make_manifest
 
 
 def write_monai_config(
@@ -237,10 +285,10 @@ def _output_channels(trained: _Trained, window: Any, member: Member) -> int:  # 
     return int(logits.shape[1])
 
 
-def _inputs(model: FoundModel, before: Before, channels: int) -> tuple[Input, ...]:
+def _inputs(model: FoundModel, intensity: Intensity, channels: int) -> tuple[Input, ...]:
     modality = modality_of(model.modality)
     usual = [modality if channels == 1 else f"{modality} {index}" for index in range(channels)]
     return tuple(
-        Input(name=model.input_names.get(index, usual[index]), modality=modality, intensity=before.intensity)
+        Input(name=model.input_names.get(index, usual[index]), modality=modality, intensity=intensity)
         for index in range(channels)
     )
