@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from zipfile import BadZipFile
 from zipfile import Path as ZipPath
 
+from model.checks import check_printable
 from model.model_errors import RefusedModelError
 
 Place = Path | ZipPath
@@ -60,6 +61,25 @@ def field(document: Mapping[str, Any], name: str, kind: type[T] | tuple[type, ..
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise RefusedModelError(f"{where}: {name} is {str(value)[:60]!r}, which is not understood")
     return cast(T, value)
+
+
+def printable_text(value: object, name: str, where: object) -> str:
+    """A value as a text that a manifest takes.
+
+    Args:
+        value: of any type; a text stays as it is.
+        name: of the field that holds it, for messages.
+        where: the document's place, for messages.
+
+    Raises:
+        RefusedModelError: it holds control characters, line breaks or the like.
+    """
+    text = str(value)
+    try:
+        check_printable(name, text)
+    except ValueError as error:
+        raise RefusedModelError(f"{where}: {error}") from error
+    return text
 
 
 def is_number(value: object) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from model.bundle import ModelBundle
 from model.importers.fold_agreement import check_trained_alike, documents_of
-from model.importers.foreign_fields import Place, field
+from model.importers.foreign_fields import Place, field, printable_text
 from model.importers.nnunet_folder import (
     DATASET,
     DEFAULT_CHECKPOINT,
@@ -189,7 +189,7 @@ def _read_fold(name: str, place: Place) -> Fold:
     return Fold(
         name=name,
         configuration=field(arguments, "configuration", str, place),
-        trainer=field(checkpoint, "trainer_name", str, place),
+        trainer=printable_text(field(checkpoint, "trainer_name", str, place), "trainer_name", place),
         mirrored=tuple(int(axis) for axis in mirrored),
         weights=field(checkpoint, "network_weights", Mapping, place),
         trained_by=documents_of(arguments, place),

@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from model.arrays import Zyx, ZyxMm
-from model.importers.foreign_fields import Place, field, is_number, numbers, read_json, whole_numbers
+from model.importers.foreign_fields import (
+    Place,
+    field,
+    is_number,
+    numbers,
+    printable_text,
+    read_json,
+    whole_numbers,
+)
 from model.importers.nnunet_folder import DATASET, PLANS, trained_beside
 from model.importers.nnunet_networks import UNetSpec, spec_of
 from model.model_errors import RefusedModelError
@@ -135,8 +143,8 @@ def plans_of(documents: Documents, configuration: str) -> Plans:
     return Plans(
         name=configuration,
         where=where,
-        dataset=str(plans.get("dataset_name", "unknown data set")),
-        planned_by=str(plans.get("plans_name", "unknown plans")),
+        dataset=_text(plans, "dataset_name", "unknown data set", documents.plans_place),
+        planned_by=_text(plans, "plans_name", "unknown plans", documents.plans_place),
         flat=flat,
         spacing=_three(spacing, ANY_SIDE, f"{where}: spacing"),
         patch=_whole(_three(patch, 1.0, f"{where}: patch_size")),
@@ -148,7 +156,7 @@ def plans_of(documents: Documents, configuration: str) -> Plans:
         network=spec_of(stated, len(channels), _heads(labels, order), flat=flat, where=where),
         labels=labels,
         regions_class_order=order,
-        licence=" ".join(str(dataset["licence"]).split()) if "licence" in dataset else None,
+        licence=_licence(dataset, documents.dataset_place),
     )
 
 
@@ -167,6 +175,17 @@ def _configuration(plans: Mapping[str, Any], name: str, where: str) -> dict[str,
         if following is None:
             return merged
     raise RefusedModelError(f"{where}: configuration {name} inherits from itself")
+
+
+def _text(document: Mapping[str, Any], name: str, usual: str, where: str) -> str:
+    return printable_text(document.get(name, usual), name, where)
+
+
+def _licence(dataset: Mapping[str, Any], where: str) -> str | None:
+    """In one line, whatever lines it has; None where it is not stated."""
+    if "licence" not in dataset:
+        return None
+    return printable_text(" ".join(str(dataset["licence"]).split()), "licence", where)
 
 
 def _check_known(document: Mapping[str, Any], name: str, known: tuple[str, ...], where: str) -> None:
@@ -194,7 +213,7 @@ def _channels(
         )
     return tuple(
         Channel(
-            name=str(names[key]),
+            name=printable_text(names[key], f"channel_names.{key}", beside),
             scheme=str(schemes[index]),
             use_mask=bool(masks[index]),
             figures=_mapping(figures.get(str(index))),

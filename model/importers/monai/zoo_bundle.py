@@ -7,8 +7,9 @@ spleen_ct_segmentation/
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from model.importers.foreign_fields import Place, below, read_json
+from model.importers.foreign_fields import Place, below, printable_text, read_json
 from model.importers.found_below import found_below, opened
 from model.importers.monai.config_values import ConfigValues, Plain, read_config
 from model.importers.monai.found_model import NETWORK, FoundMember, FoundModel
@@ -77,11 +78,16 @@ def read_zoo_bundle(place: Place, checkpoint: str | None) -> FoundModel:
         ),
         name=name,
         modality=str(inputs.get("modality", "other")),
-        input_names=_names(inputs),
-        output_names=_names(outputs),
-        recipe=f"MONAI bundle {name} {metadata.get('version', '')}".strip(),
-        data=" ".join(str(metadata.get("data_source", "not stated")).split()),
+        input_names=_names(inputs, described.where),
+        output_names=_names(outputs, described.where),
+        recipe=f"MONAI bundle {name} {_line(metadata, 'version', '', described.where)}".strip(),
+        data=_line(metadata, "data_source", "not stated", described.where),
     )
+
+
+def _line(metadata: Mapping[str, Any], name: str, usual: str, where: str) -> str:
+    """A field in one line, whatever lines it has; what is usual where it is missing."""
+    return printable_text(" ".join(str(metadata.get(name, usual)).split()), name, where)
 
 
 def _network(config: ConfigValues) -> Mapping[str, Plain]:
@@ -105,12 +111,16 @@ def _first(described: ConfigValues, path: str) -> Mapping[str, Plain]:
     return values[0] if values and isinstance(values[0], Mapping) else {}
 
 
-def _names(described: Mapping[str, Plain]) -> dict[int, str]:
+def _names(described: Mapping[str, Plain], where: str) -> dict[int, str]:
     """Names of channels by their numbers."""
     names = described.get("channel_def")
     if not isinstance(names, Mapping):
         return {}
-    return {int(key): str(name) for key, name in names.items() if str(key).isdecimal()}
+    return {
+        int(key): printable_text(name, f"channel_def.{key}", where)
+        for key, name in names.items()
+        if str(key).isdecimal()
+    }
 
 
 def _is_bundle(place: Place) -> bool:

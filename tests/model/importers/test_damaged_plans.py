@@ -140,3 +140,29 @@ def test_figures_of_the_foreground_are_told_of_by_channel(tmp_path, capsys):
         "plans.json: 3d_fullres: channel CT: foreground_intensity_properties_per_channel: std must be a "
         "number, is None"
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda plans, _: plans.update(dataset_name="A\tB"), "plans.json: dataset_name"),
+        (lambda plans, _: plans.update(plans_name="A\tB"), "plans.json: plans_name"),
+        (lambda _, described: described.update(licence="A\x07B"), "dataset.json: licence"),
+        (lambda _, described: described.update(channel_names={"0": "A\tB"}), "dataset.json: channel_names.0"),
+    ],
+    ids=["data set", "plans", "licence", "channel"],
+)
+def test_a_text_that_no_manifest_holds_is_told_of_by_its_file(change, said, tmp_path, capsys):
+    """Not by the bundle, which is not there yet."""
+    model = write_folder(tmp_path, "isotropic", change=change)
+    assert main(["import", "nnunet", str(model), "--output", str(tmp_path / "bundle")]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"error: {model}/{said}: must hold printable characters only, is 'A\\")
+
+
+def test_a_trainer_that_no_manifest_holds_is_told_of_by_its_checkpoint(tmp_path, capsys):
+    model = write_folder(tmp_path, "isotropic", trainer="nnUNetTrainer\t")
+    call = ["import", "nnunet", str(model), "--output", str(tmp_path / "bundle"), "--any-trainer"]
+    assert main(call) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "checkpoint_final.pth: trainer_name: must hold printable characters only" in line

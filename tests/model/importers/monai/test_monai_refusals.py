@@ -178,6 +178,20 @@ def test_configurations_of_the_zoo(path, value, complaint, capsys, tmp_path):
     assert complaint in refused(capsys, tmp_path, folder)
 
 
+@pytest.mark.parametrize("field", ["version", "data_source"])
+def test_a_text_that_no_manifest_holds_is_told_of_by_its_file(field, capsys, tmp_path):
+    folder = write_zoo_bundle(tmp_path / "zoo", SMALL, METADATA | {field: "A\x07B"})
+    said = f"metadata.json: {field}: must hold printable characters only, is 'A\\x07B'"
+    assert refused(capsys, tmp_path, folder).endswith(said)
+
+
+def test_a_channel_whose_name_no_manifest_holds(capsys, tmp_path):
+    metadata = copy.deepcopy(METADATA)
+    metadata["network_data_format"]["inputs"]["image"]["channel_def"]["0"] = "A\tB"
+    line = refused(capsys, tmp_path, write_zoo_bundle(tmp_path / "zoo", SMALL, metadata))
+    assert "metadata.json: channel_def.0: must hold printable characters only" in line
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
