@@ -1,4 +1,4 @@
-"""Measure how fast patches are cut and varied, one by one and in batches on the training device.
+"""Measure how fast patches are cut and varied on the training device.
 
 Cases are made up and in memory, so that no disk is measured. Prints a table in markdown.
 

@@ -1,4 +1,4 @@
-"""How long it takes to cut and vary a patch: one by one on the CPU, and in batches on the training device."""
+"""How long it takes to cut and vary a patch on the training device."""
 
 import statistics
 import time
@@ -14,7 +14,6 @@ from model.arrays import Zyx
 from training.augmentation.batched import augment_batch, needed_crop
 from training.data.sampling import GridCase, class_points, draw_patch
 from training.data.stored_arrays import StoredImage
-from training.recipes.augmentation_options import Augmentation, PatchAugmentation
 from training.recipes.batched_augmentation_options import (
     BatchedAugmentation,
     Blur,
@@ -27,6 +26,7 @@ from training.recipes.batched_augmentation_options import (
     Noise,
     Rotation,
     Scaling,
+    usual_augmentation,
 )
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
@@ -44,24 +44,12 @@ LIKE_NNUNET = BatchedAugmentation(
     inverted_gamma=Gamma(chance=0.1),
     gamma=Gamma(chance=0.3),
 )
-WAYS: Mapping[str, Augmentation] = MappingProxyType(
+WAYS: Mapping[str, BatchedAugmentation] = MappingProxyType(
     {
-        "patches: the demo's": PatchAugmentation(),
-        "batched: the same chances and strengths": BatchedAugmentation(
-            rotation=Rotation(chance=0.5, axial_deg=15),
-            scaling=Scaling(chance=0.5, size=(0.85, 1.15)),
-            noise=Noise(chance=0.3, deviation=(0, 0.04)),
-            blur=Blur(chance=0.2, sigma_voxels=(0, 1)),
-            brightness=Brightness(chance=0.5, shift=0.05),
-            contrast=Contrast(chance=0.5, factor=(0.85, 1.15), keep_range=False),
-            gamma=Gamma(chance=0.5, exponent=(0.8, 1.2), keep_statistics=False),
-        ),
-        "patches: a turn in the axial plane alone": PatchAugmentation(
-            affine_chance=1, intensity_chance=0, noise_chance=0, blur_chance=0
-        ),
-        "batched: a turn in the axial plane alone": AXIAL_AFFINE,
-        "batched: deformation in the axial plane alone": BatchedAugmentation(elastic=Elastic()),
-        "batched: nnU-Net's": LIKE_NNUNET,
+        "the demo's": usual_augmentation(),
+        "a turn in the axial plane alone": AXIAL_AFFINE,
+        "deformation in the axial plane alone": BatchedAugmentation(elastic=Elastic()),
+        "nnU-Net's": LIKE_NNUNET,
     }
 )
 """What is measured, by name."""
@@ -79,15 +67,16 @@ class PatchTime:
     """Mean time that processors worked on it, all threads together."""
 
 
-def measure(augmentation: Augmentation, patch_zyx: Zyx, patches: int, device: torch.device) -> PatchTime:
+def measure(
+    augmentation: BatchedAugmentation, patch_zyx: Zyx, patches: int, device: torch.device
+) -> PatchTime:
     """Cut and vary patches of a made-up case, the first two unmeasured."""
     recipe = replace(load_recipe("demo"), augmentation=augmentation, patch_zyx=patch_zyx)
-    case = noise_case(patch_zyx, recipe, stored=isinstance(augmentation, BatchedAugmentation))
-    way = _one_by_one if isinstance(augmentation, PatchAugmentation) else _on_device
+    case = noise_case(patch_zyx, recipe)
     seconds, worked = [], 0.0
     for number in range(-2, patches):
         started, worked_before = time.perf_counter(), time.process_time()
-        way(case, recipe, number + 2, device)
+        _on_device(case, recipe, number + 2, device)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         if number >= 0:
@@ -98,15 +87,8 @@ def measure(augmentation: Augmentation, patch_zyx: Zyx, patches: int, device: to
     )
 
 
-def _one_by_one(case: GridCase, recipe: Recipe, number: int, device: torch.device) -> None:
-    image, channels = draw_patch(case, recipe, np.random.default_rng(number))
-    torch.from_numpy(image).to(device)
-    torch.from_numpy(channels).to(device)
-
-
 def _on_device(case: GridCase, recipe: Recipe, number: int, device: torch.device) -> None:
     options, key = recipe.augmentation, (0, number)
-    assert isinstance(options, BatchedAugmentation)
     crop_zyx = needed_crop(options, key, recipe.patch_zyx)
     image, channels = draw_patch(case, recipe, np.random.default_rng(number), crop_zyx=crop_zyx)
     crops, labels = torch.from_numpy(image)[None], torch.from_numpy(channels)[None]
@@ -114,8 +96,8 @@ def _on_device(case: GridCase, recipe: Recipe, number: int, device: torch.device
     augment_batch(crops, labels, [key], options, recipe.patch_zyx, intensities, device)
 
 
-def noise_case(patch_zyx: Zyx, recipe: Recipe, *, stored: bool) -> GridCase:
-    """A case twice as large as a patch along each axis: network input, or int16 as prepared cases are."""
+def noise_case(patch_zyx: Zyx, recipe: Recipe) -> GridCase:
+    """A case twice as large as a patch along each axis, int16 as prepared cases are."""
     rng = np.random.default_rng(0)
     size = [2 * n for n in patch_zyx]
     hu = rng.integers(-300, 300, (1, *size)).astype(np.int16)
@@ -124,4 +106,4 @@ def noise_case(patch_zyx: Zyx, recipe: Recipe, *, stored: bool) -> GridCase:
     intensities = tuple(channel.intensity for channel in recipe.case_inputs)
     image = StoredImage(values=hu, intensities=intensities, statistics=(NOTHING,), dtype=np.float16)
     points = class_points(channels, rng)
-    return GridCase(name="noise", image=image if stored else image[:], channels=channels, points=points)
+    return GridCase(name="noise", image=image, channels=channels, points=points)

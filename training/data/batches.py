@@ -17,7 +17,6 @@ from training.augmentation.draws import Key
 from training.data.fresh_cases import FreshCases
 from training.data.sampling import GridCase, draw_patch
 from training.data.store import CaseStore
-from training.recipes.batched_augmentation_options import BatchedAugmentation
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import CasesEpoch
 from training.recipes.stopping_options import FixedSteps
@@ -98,13 +97,15 @@ def make_batch(
         fresh: cases that are made while the network trains, if any are.
     """
     images, targets, annotated = [], [], []
+    keys: list[Key] = []
     size, by_epoch = recipe.sampling.patches, isinstance(recipe.sampling.epoch, CasesEpoch)
     for index in range(rank, size, world):
         position = step * size + index
         number = (case_of if by_epoch else any_case)(position, len(store), seed)
         case = load_case(store, fresh, position, number)
         rng = np.random.default_rng((seed, 2, step, index))
-        crop_zyx = crop_of(recipe, (seed, step * size + index))
+        keys.append((seed, position))
+        crop_zyx = needed_crop(recipe.augmentation, keys[-1], recipe.patch_zyx)
         image, channels = draw_patch(case, recipe, rng, index, crop_zyx)
         images.append(image)
         targets.append(channels)
@@ -113,15 +114,8 @@ def make_batch(
         images=torch.from_numpy(stack_about_middle(of_one_kind(images, recipe))),
         target=torch.from_numpy(stack_about_middle(targets)),
         annotated=torch.tensor(annotated),
-        unvaried=unvaried_of(recipe, [(seed, step * size + index) for index in range(rank, size, world)]),
+        unvaried=Unvaried(keys=tuple(keys), patch_zyx=recipe.patch_zyx),
     )
-
-
-def crop_of(recipe: Recipe, key: Key) -> Zyx:
-    """Voxels that the patch of a key is made of: its own, or more where it is turned on the device."""
-    if not isinstance(recipe.augmentation, BatchedAugmentation):
-        return recipe.patch_zyx
-    return needed_crop(recipe.augmentation, key, recipe.patch_zyx)
 
 
 def stack_about_middle(arrays: Sequence[NDArray[T]]) -> NDArray[T]:
@@ -143,13 +137,6 @@ def of_one_kind(images: Sequence[Crop], recipe: Recipe) -> Sequence[Crop]:
         network_input(torch.from_numpy(image), intensities).numpy() if image.dtype == np.int16 else image
         for image in images
     ]
-
-
-def unvaried_of(recipe: Recipe, keys: Sequence[Key]) -> Unvaried | None:
-    """What is left to be done to patches; None where they are varied one by one as they are cut."""
-    if not isinstance(recipe.augmentation, BatchedAugmentation):
-        return None
-    return Unvaried(keys=tuple(keys), patch_zyx=recipe.patch_zyx)
 
 
 def batches(

@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 
 from model.arrays import F64, U8, Zyx
 from model.manifest.tiling import Padding
-from training.augmentation.appearance import vary_appearance
 from training.augmentation.crops import BEYOND
-from training.augmentation.pose import cut, draw_pose, flip
 from training.data.stored_arrays import StoredImage, StoredLabels
-from training.recipes.batched_augmentation_options import BatchedAugmentation
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import (
     Centre,
@@ -81,39 +78,23 @@ def draw_patch(
     index: int = 0,
     crop_zyx: Zyx | None = None,
 ) -> tuple[NDArray[np.floating] | NDArray[np.int16], U8]:
-    """One varied patch and the output channel of each of its voxels, both of the recipe's patch size.
+    """The crop that a patch is made of, and the output channel of each of its voxels (`draw_crop`).
 
-    Where the recipe varies patches on the training device: the crop that such a patch is made of.
+    `augment_batch` makes the patch of it, on the training device.
 
     Args:
         case: the case that it is cut from.
         recipe: says how.
         rng: source of randomness.
         index: place of the patch in its batch, over all processes.
-        crop_zyx: size of such a crop; None: that of the patch.
+        crop_zyx: size of the crop; None: that of the patch.
     """
-    augmentation, patch_zyx = recipe.augmentation, recipe.patch_zyx
-    if isinstance(augmentation, BatchedAugmentation):
-        if augmentation.slab is not None and rng.random() < augmentation.slab.chance:
-            case = draw_slab(case, augmentation.slab.thickness_voxels, rng)
-        around = lies_around(recipe, index, rng)
-        centre = draw_centre(case, patch_zyx, rng, recipe.sampling.where, around=around)
-        return draw_crop(case, centre, crop_zyx or patch_zyx, recipe.inference.tiling.padding)
-    if rng.random() < augmentation.slab_chance:
-        case = draw_slab(case, augmentation.slab_voxels, rng)
+    slab, patch_zyx = recipe.augmentation.slab, recipe.patch_zyx
+    if slab is not None and rng.random() < slab.chance:
+        case = draw_slab(case, slab.thickness_voxels, rng)
     around = lies_around(recipe, index, rng)
     centre = draw_centre(case, patch_zyx, rng, recipe.sampling.where, around=around)
-    matrix = draw_pose(augmentation, rng)
-    half = np.array(patch_zyx) / 2
-    reach = half if matrix is None else np.abs(matrix) @ half + 2
-    box, inside = read_box(case, np.floor(centre - reach).astype(int), np.ceil(centre + reach).astype(int))
-    made = [
-        cut(image, box.channels[:], centre - inside, patch_zyx, matrix) for image in np.asarray(box.image[:])
-    ]
-    # Every channel is turned alike, and looks different on its own.
-    image, channels = flip(np.stack([one[0] for one in made]), made[0][1], augmentation, rng)
-    varied = [vary_appearance(one, augmentation, rng, recipe.values_limits) for one in image]
-    return np.stack(varied), np.ascontiguousarray(channels)
+    return draw_crop(case, centre, crop_zyx or patch_zyx, recipe.inference.tiling.padding)
 
 
 def draw_crop(

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from model.arrays import Zyx
-from training.data.batches import Batch, case_of, crop_of, unvaried_of
+from training.augmentation.batched import needed_crop
+from training.augmentation.draws import Key
+from training.data.batches import Batch, Unvaried, case_of
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
 from training.recipes.recipe import Recipe
@@ -35,10 +37,12 @@ def whole_batch(
     patch_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)
     rng = np.random.default_rng((seed, 2, step, 0))
     recipe = replace(recipe, patch_zyx=patch_zyx)
-    image, channels = draw_patch(case, recipe, rng, crop_zyx=crop_of(recipe, (seed, step)))
+    key: Key = (seed, step)
+    crop_zyx = needed_crop(recipe.augmentation, key, patch_zyx)
+    image, channels = draw_patch(case, recipe, rng, crop_zyx=crop_zyx)
     return Batch(
         images=torch.from_numpy(image)[None],
         target=torch.from_numpy(channels)[None],
         annotated=torch.tensor([case.annotated or (True,) * len(recipe.channel_names)]),
-        unvaried=unvaried_of(recipe, [(seed, step)]),
+        unvaried=Unvaried(keys=(key,), patch_zyx=patch_zyx),
     )

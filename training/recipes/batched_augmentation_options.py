@@ -209,6 +209,7 @@ class BatchedAugmentation:
     """
 
     kind: Literal["batched"] = "batched"
+    """The one kind; recipes need not state it."""
     slab: Slab | None = None
     """Cut from a shorter scan; what lies above and below is what `inference.tiling.padding` says."""
     rotation: Rotation | None = None
@@ -235,3 +236,16 @@ class BatchedAugmentation:
     """Values bent (nnU-Net, with chance 0.3)."""
     histogram_shift: HistogramShift | None = None
     """Values bent by a random curve."""
+
+
+def usual_augmentation() -> BatchedAugmentation:
+    """That of a recipe that states none, and of `demo`: mild, in the axial plane, without mirroring."""
+    return BatchedAugmentation(
+        rotation=Rotation(chance=0.5, axial_deg=15),
+        scaling=Scaling(chance=0.5, size=(0.87, 1.18)),
+        noise=Noise(chance=0.3, deviation=(0, 0.04)),
+        blur=Blur(chance=0.2, sigma_voxels=(0, 1)),
+        brightness=Brightness(chance=0.5, shift=0.05),
+        contrast=Contrast(chance=0.5, factor=(0.85, 1.15), keep_range=False),
+        gamma=Gamma(chance=0.5, exponent=(0.8, 1.2), keep_statistics=False),
+    )

@@ -15,7 +15,7 @@ import yaml
 from model.label_files import FILES, find_label_set
 from model.labels import LABEL_SETS, LabelSet
 from model.model_errors import LabelSetError
-from model.schema import KIND, SchemaError, dump, parse
+from model.schema import SchemaError, dump, parse
 from training.data_place import folder_of
 from training.recipes.extending import find_recipe, read_recipe_document
 from training.recipes.recipe import Channels, Recipe, channel_names
@@ -72,7 +72,6 @@ def recipe_from(
         # That alone: what other fields must be depends on it.
         raise RecipeError(f"label_set: {error}") from error
     _fill_in_channels(changed)
-    _fill_in_kind(changed)
     faults = _fault_of_batch_rule(changed)
     try:
         recipe = parse(Recipe, changed)
@@ -142,13 +141,6 @@ def _fill_in_channels(document: dict[str, Any]) -> None:
             labels = LABEL_SETS[stated] if isinstance(stated, str) else parse(LabelSet, stated)
             count = len(channel_names(labels, cast(Channels, channels)))
     document["network"] = {**network, "out_channels": count}
-
-
-def _fill_in_kind(document: dict[str, Any]) -> None:
-    """State the kind of augmentation where a recipe names none: the first one that there was."""
-    stated = document.get("augmentation")
-    if isinstance(stated, Mapping):
-        document["augmentation"] = {KIND: "patches", **stated}
 
 
 def replace_field(document: dict[str, Any], override: str) -> None:

@@ -15,7 +15,7 @@ from model.manifest.resampling import AreaResampling, Resampling
 from model.manifest.tiling import CentreFirst
 from model.networks.spec import NetworkSpec
 from model.schema import SchemaError
-from training.recipes.augmentation_options import Augmentation, PatchAugmentation
+from training.recipes.batched_augmentation_options import BatchedAugmentation, usual_augmentation
 from training.recipes.image_options import (
     FINGERPRINT,
     AnyIntensity,
@@ -85,8 +85,9 @@ class Recipe:
     """Which patches make a batch."""
     synthesis: Synthesis | None = None
     """Synthetic cases that are made while the network trains; missing: it sees the data alone."""
-    augmentation: Augmentation = field(default_factory=PatchAugmentation)
-    """How patches are varied."""
+    augmentation: BatchedAugmentation = field(default_factory=usual_augmentation)
+    """How patches are varied; missing: as by `demo`. Of a section that is stated, what it leaves out is not
+    done."""
     validation: Validation = field(default_factory=Validation)
     """How the run is watched."""
     curriculum: tuple[CurriculumStage, ...] = ()
@@ -281,9 +282,6 @@ class Recipe:
         for name in order.passing_through if isinstance(order, CentreFirst) else ():
             if name not in self.channel_names:
                 faults.append(f"inference.tiling.order.passing_through: {name} is not among the channels")
-        padding = self.inference.tiling.padding
-        if padding != "zeros" and isinstance(self.augmentation, PatchAugmentation):
-            faults.append(f"inference.tiling.padding: {padding} needs augmentation.kind batched, is patches")
         if self.inference.any_window and isinstance(order, CentreFirst):
             faults.append("inference.any_window: needs tiling.order all, is centre_first")
         if self.inference.any_window and self.channels == FOREGROUND:

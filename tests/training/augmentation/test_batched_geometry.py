@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from model.manifest.intensity import NoIntensity
 from training.augmentation.batched import augment_batch, needed_crop
 from training.augmentation.batched_geometry import Pose, draw_pose_of, look, middle
 from training.augmentation.draws import draw_matrix
-from training.augmentation.pose import cut
 from training.recipes.batched_augmentation_options import (
     BatchedAugmentation,
     Elastic,
@@ -82,8 +82,15 @@ def test_patches_are_those_that_scipy_cuts(options, is_axial):
         matrix = draw_matrix(options, (3, number))
         assert Pose(matrix=matrix).is_axial == is_axial
         images, target = seen(matrix, patch_zyx, crops, labels)
-        centre = np.array(labels.shape[1:]) / 2
-        expected, ids = cut(crops[0, 0].numpy(), labels[0].numpy(), centre, patch_zyx, matrix)
+        # Voxel 0 of n lies (n - 1) / 2 before the middle.
+        middles = [(np.array(size) - 1) / 2 for size in (labels.shape[1:], patch_zyx)]
+        offset = middles[0] - matrix @ middles[1]
+        expected, ids = (
+            ndimage.affine_transform(
+                array[0].numpy(), matrix, offset, patch_zyx, order=order, prefilter=False
+            )
+            for array, order in ((crops[:, 0], 1), (labels, 0))
+        )
         np.testing.assert_allclose(images[0, 0], expected, atol=0.05)  # of values to 10⁴
         assert (target[0].numpy() != ids).mean() < 0.002  # rounding half-way between voxels
 

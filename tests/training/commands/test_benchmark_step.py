@@ -37,7 +37,8 @@ def test_steps_on_whole_volumes_are_measured_as_such(cubes, tmp_path, capsys):
     """A cube of 20 voxels a side is padded to 20, a multiple of the network's stride of 2."""
     seen = []
     curriculum = [{"patch_zyx": "whole", "epochs": 1}]
-    call = words(tmp_path, cubes, "--steps", "1", "--warm-up", "0", "--device", "cpu", curriculum=curriculum)
+    options = ("--steps", "1", "--warm-up", "0", "--device", "cpu")
+    call = words(tmp_path, cubes, *options, curriculum=curriculum, augmentation={})
     with pytest.MonkeyPatch.context() as patched:
         step = measured_steps.training_step
         patched.setattr(

@@ -11,13 +11,14 @@ from inference.preprocessing.intensity import NOTHING
 from model.manifest.intensity import ClipZscoreIntensity, WindowIntensity, ZscoreIntensity
 from tests.training.tiny import tiny_recipe
 from training.augmentation.batched import augment_batch, needed_crop
-from training.augmentation.pose import cut
 from training.data.augmenting import augmented
 from training.data.batches import case_of, make_batch
 from training.data.folders import labelled_cases
-from training.data.sampling import GridCase, class_points, draw_centre, draw_patch
+from training.data.sampling import GridCase, class_points, draw_centre, draw_crop, draw_patch
 from training.data.store import CaseStore
 from training.data.stored_arrays import StoredImage
+from training.recipes.batched_augmentation_options import BatchedAugmentation, Noise, Rotation
+from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
@@ -27,7 +28,6 @@ from training.training_errors import RecipeError
 
 CPU = torch.device("cpu")
 BATCHED = {
-    "kind": "batched",
     "rotation": {"chance": 0.5, "axial_deg": 15},
     "scaling": {"chance": 0.5, "size": [0.85, 1.15]},
     "elastic": {"chance": 0.3, "displacement_voxels": 2, "every_voxels": 8},
@@ -69,15 +69,15 @@ def test_crops_are_larger_and_patches_are_not(cases):
 
 @pytest.mark.parametrize("turned", [{}, {"rotation": {"chance": 0.0001}}])
 def test_a_recipe_that_changes_nothing_gives_plain_patches_to_the_bit(cases, turned):
-    recipe = recipe_of({"kind": "batched", **turned})
+    recipe = recipe_of(turned)
     store = CaseStore(cases, recipe, 10)
     batch = make_batch(store, recipe, seed=3, step=1)
     found = augmented(batch, recipe, CPU)
     for index in range(4):
         case = store.load(case_of(4 + index, len(cases), seed=3))
         centre = draw_centre(case, (16, 16, 16), np.random.default_rng((3, 2, 1, index)))
-        image, channels = cut(case.image[0], case.channels, centre, (16, 16, 16), None)
-        np.testing.assert_array_equal(found.images[index, 0], image)
+        image, channels = draw_crop(case, centre, (16, 16, 16))
+        np.testing.assert_array_equal(found.images[index], image)
         np.testing.assert_array_equal(found.target[index], channels)
 
 
@@ -92,11 +92,17 @@ def test_processes_make_the_patches_of_one(cases, world):
         assert torch.equal(part.target, whole.target[rank::world])
 
 
-def test_a_recipe_without_kind_varies_patches_one_by_one():
-    assert tiny_recipe(augmentation={"shift": 0.1}).augmentation.kind == "patches"
-    assert tiny_recipe().augmentation.kind == "patches"
-    with pytest.raises(RecipeError, match=r"augmentation.kind: must be one of patches, batched, is 'none'"):
-        tiny_recipe(augmentation={"kind": "none"})
+def test_a_recipe_without_augmentation_has_that_of_the_demo():
+    assert tiny_recipe().augmentation == load_recipe("demo").augmentation
+    assert tiny_recipe().augmentation.rotation == Rotation(chance=0.5, axial_deg=15)
+
+
+def test_of_a_section_that_is_stated_what_it_leaves_out_is_not_done():
+    noisy = {"noise": {"chance": 0.3, "deviation": [0, 0.04]}}
+    assert tiny_recipe(augmentation=noisy).augmentation == BatchedAugmentation(
+        noise=Noise(chance=0.3, deviation=(0, 0.04))
+    )
+    assert tiny_recipe(augmentation={}).augmentation == BatchedAugmentation()
 
 
 @pytest.mark.parametrize(
@@ -107,11 +113,15 @@ def test_a_recipe_without_kind_varies_patches_one_by_one():
         ({"flips": {"axes": ["x", "x"]}}, "augmentation.flips.axes: names an axis twice"),
         ({"flips": {}}, "augmentation.flips.axes: missing"),
         ({"shear": {}}, "augmentation.shear: unknown field"),
+        ({"slab_chance": 0.3}, "augmentation.slab_chance: unknown field"),
+        ({"kind": "patches"}, "augmentation.kind: must be "),
+        ({"slab": {"thickness_voxels": [16, 8]}}, "augmentation.slab.thickness_voxels: must be two numbers"),
+        ({"rotation": {"axial_deg": 270}}, "augmentation.rotation.axial_deg: must be 0 to 180, is 270"),
     ],
 )
 def test_faults_of_options_are_named(section, message):
     with pytest.raises(RecipeError, match=message):
-        tiny_recipe(augmentation={"kind": "batched", **section})
+        tiny_recipe(augmentation=section)
 
 
 def trained(recipe: Recipe, cases, folder):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.training.tiny import tiny_recipe
+from training.data.augmenting import augmented
 from training.data.batches import any_case, batches, case_of, make_batch
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
@@ -26,7 +27,7 @@ def test_every_epoch_shows_each_case_once_in_an_order_of_its_own():
 
 
 def test_shapes_and_types(store):
-    batch = make_batch(store, RECIPE, seed=0, step=0)
+    batch = augmented(make_batch(store, RECIPE, seed=0, step=0), RECIPE, torch.device("cpu"))
     assert (batch.images.shape, batch.images.dtype) == ((2, 1, 16, 16, 16), torch.float32)
     assert (batch.target.shape, batch.target.dtype) == ((2, 16, 16, 16), torch.uint8)
     assert (batch.annotated.shape, batch.annotated.dtype) == ((2, 5), torch.bool)
@@ -64,7 +65,7 @@ def test_stopping_early_stops_the_workers(store):
 
 
 def test_processes_share_a_batch_so_that_together_they_show_the_same(store):
-    recipe = tiny_recipe(sampling={"batch_size": 5})
+    recipe = tiny_recipe(sampling={"batch_size": 5}, augmentation={})
     whole = make_batch(store, recipe, seed=1, step=3)
     for world in (2, 3):
         parts = [make_batch(store, recipe, seed=1, step=3, rank=rank, world=world) for rank in range(world)]

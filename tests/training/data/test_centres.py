@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from model.manifest.intensity import NoIntensity
 from tests.training.tiny import grid_case, tiny_recipe
-from training.data.sampling import draw_centre, draw_crop, draw_patch, lies_around
+from training.augmentation.batched import augment_batch
+from training.data.sampling import draw_centre, draw_crop, lies_around
+from training.recipes.batched_augmentation_options import BatchedAugmentation, Flips, Rotation, Scaling
 from training.recipes.sampling_options import ForegroundShareCentre
 
 
@@ -68,13 +72,13 @@ def test_a_case_without_structures_is_shown_anywhere():
 def test_several_channels_are_turned_alike():
     case = ramp_case()
     case = replace(case, image=np.concatenate([case.image, case.image / 2]))
-    still = {"intensity_chance": 0.0, "noise_chance": 0.0, "blur_chance": 0.0}
-    augmentation = {**still, "affine_chance": 1.0, "flip_axes": ["x", "y"]}
-    turned = tiny_recipe(patch_zyx=[4, 4, 4], augmentation=augmentation)
-    for seed in range(5):
-        image, _ = draw_patch(case, turned, np.random.default_rng(seed))
-        assert image.shape == (2, 4, 4, 4)
-        np.testing.assert_allclose(image[1], image[0] / 2, atol=1e-3)
+    turned = BatchedAugmentation(rotation=Rotation(), scaling=Scaling(), flips=Flips(axes=("x", "y")))
+    crops, labels = torch.from_numpy(case.image)[None], torch.from_numpy(case.channels)[None]
+    for number in range(5):
+        key, channels = (0, number), [NoIntensity(), NoIntensity()]
+        images, _ = augment_batch(crops, labels, [key], turned, (4, 4, 4), channels, torch.device("cpu"))
+        assert images.shape == (1, 2, 4, 4, 4)
+        np.testing.assert_allclose(images[0, 1], images[0, 0] / 2, atol=1e-3)
 
 
 def test_a_crop_of_a_short_case_repeats_its_end_slices():

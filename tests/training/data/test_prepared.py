@@ -18,6 +18,7 @@ from tests.training.tiny import DOCUMENT, NETWORK, tiny_recipe, write_case, writ
 from training.__main__ import main
 from training.augmentation.batched import network_input
 from training.data import preparing
+from training.data.augmenting import augmented
 from training.data.batches import make_batch
 from training.data.folders import labelled_cases
 from training.data.sampling import draw_crop, draw_slab
@@ -86,7 +87,11 @@ def test_batches_of_store_and_files_show_the_same(cubes, recipe_file, tmp_path):
     store = prepared(cubes, recipe_file, tmp_path / "store")
     recipe = tiny_recipe(sampling={"batch_size": 2})
     fresh, in_memory, on_disk = (
-        make_batch(CaseStore(labelled_cases(folder), recipe, cache_mb), recipe, seed=3, step=4)
+        augmented(
+            make_batch(CaseStore(labelled_cases(folder), recipe, cache_mb), recipe, seed=3, step=4),
+            recipe,
+            torch.device("cpu"),
+        )
         for folder, cache_mb in ((cubes, 10), (store, 10), (store, 0))
     )
     assert fresh.target.equal(on_disk.target)

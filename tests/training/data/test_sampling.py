@@ -7,14 +7,14 @@ import pytest
 
 from tests.training.tiny import grid_case, tiny_recipe
 from training.data.sampling import class_points, draw_centre, draw_patch, draw_slab
-from training.recipes.augmentation_options import PatchAugmentation
+from training.recipes.batched_augmentation_options import BatchedAugmentation, Slab
 from training.recipes.sampling_options import BackgroundShareCentre
 
-STILL = PatchAugmentation(affine_chance=0, intensity_chance=0, noise_chance=0, blur_chance=0)
+STILL = BatchedAugmentation()
 
 
 def patch_of(case, patch_zyx, augmentation, rng):
-    """A patch by a recipe that has this size and augmentation."""
+    """The crop of a patch by a recipe that has this size and augmentation."""
     recipe = replace(tiny_recipe(), patch_zyx=patch_zyx, augmentation=augmentation)
     return draw_patch(case, recipe, rng)
 
@@ -81,7 +81,7 @@ def test_a_slab_holds_the_slices_of_a_shorter_scan():
 @pytest.mark.parametrize(("chance", "depths"), [(0.0, {12}), (1.0, {3, 4, 5})])
 def test_patches_show_nothing_beyond_their_slab(chance, depths):
     case = grid_case(np.ones((20, 6, 6), np.uint8), np.ones((20, 6, 6)))
-    augmentation = replace(STILL, slab_chance=chance, slab_voxels=(3, 5))
+    augmentation = BatchedAugmentation(slab=Slab(chance=chance, thickness_voxels=(3, 5)))
     rng = np.random.default_rng(0)
     drawn = [patch_of(case, (12, 6, 6), augmentation, rng) for _ in range(40)]
     assert {int(image[0].any(axis=(1, 2)).sum()) for image, _ in drawn} == depths
@@ -92,7 +92,7 @@ def test_a_slab_cut_for_the_training_device_is_continued_by_its_end_slices():
     """20 slices of values 1 to 20, of which 2 or 3 are seen; with zeros, or with the end slices repeated."""
     values = np.broadcast_to(np.arange(1, 21)[:, None, None], (20, 6, 6))
     case = grid_case(np.ones((20, 6, 6), np.uint8), values / 32)
-    slab = {"kind": "batched", "slab": {"thickness_voxels": [2, 3]}}
+    slab = {"slab": {"thickness_voxels": [2, 3]}}
     for padding in ("zeros", "end_slices"):
         more = {"inference": {"tiling": {"padding": padding}}}
         recipe = tiny_recipe(patch_zyx=[12, 6, 6], augmentation=slab, **more)
@@ -122,41 +122,14 @@ def test_nothing_is_changed_where_no_chance_is_given():
     np.testing.assert_array_equal(channels, case.channels)
 
 
-def test_flips_turn_image_and_channels_together():
-    case = ramp_case()
-    flip_x = replace(STILL, flip_axes=("x",))
-    patches = [patch_of(case, (6, 8, 10), flip_x, np.random.default_rng(seed)) for seed in range(20)]
-    turned = [np.array_equal(channels, case.channels[..., ::-1]) for _, channels in patches]
-    assert 0 < sum(turned) < 20
-    for (image, _), was_turned in zip(patches, turned, strict=True):
-        np.testing.assert_array_equal(image, case.image[..., ::-1] if was_turned else case.image)
-
-
-def test_the_same_generator_gives_the_same_patch():
+def test_the_same_generator_gives_the_same_crop():
     case = ramp_case()
     one, same, other = (
-        patch_of(case, (4, 4, 4), PatchAugmentation(), np.random.default_rng((1, seed))) for seed in (7, 7, 8)
+        patch_of(case, (4, 4, 4), STILL, np.random.default_rng((1, seed))) for seed in (7, 7, 8)
     )
     np.testing.assert_array_equal(one[0], same[0])
     np.testing.assert_array_equal(one[1], same[1])
     assert not np.array_equal(one[0], other[0])
-
-
-@pytest.mark.parametrize(
-    ("intensity", "clipped"),
-    [
-        ({"kind": "window", "lower": -250, "upper": 250}, True),
-        ({"kind": "clip_zscore", "lower": -900, "upper": 900, "mean": 0, "std": 300}, False),
-        ({"kind": "zscore"}, False),
-    ],
-)
-def test_patches_are_clipped_only_where_the_intensity_has_ends(intensity, clipped):
-    """A z-scored image has values on both sides of 0, all of which a network is to see."""
-    values = np.linspace(-3, 3, 512).reshape(8, 8, 8)
-    case = grid_case(np.ones((8, 8, 8), np.uint8), values)
-    recipe = replace(tiny_recipe(intensity=intensity), patch_zyx=(8, 8, 8), augmentation=STILL)
-    image, _ = draw_patch(case, recipe, np.random.default_rng(0))
-    np.testing.assert_array_equal(image, np.clip(case.image, 0, 1) if clipped else case.image)
 
 
 def test_a_case_of_background_alone_has_patches_too():
@@ -169,9 +142,7 @@ def test_every_patch_shows_some_of_the_channel_that_it_was_centred_on():
     channels = np.zeros((12, 12, 12), np.uint8)
     channels[5:7, 5:7, 5:7] = 1
     case = grid_case(channels)
-    recipe = replace(
-        tiny_recipe(sampling={"background_share": 0.0}), patch_zyx=(4, 4, 4), augmentation=PatchAugmentation()
-    )
+    recipe = replace(tiny_recipe(sampling={"background_share": 0.0}), patch_zyx=(4, 4, 4), augmentation=STILL)
     drawn = [draw_patch(case, recipe, np.random.default_rng(seed))[1] for seed in range(30)]
     assert all((patch == 1).any() for patch in drawn)
 

@@ -119,7 +119,7 @@ def test_it_learns_one_case_by_heart(cubes, tmp_path):
     recipe = tiny_recipe(
         stopping={"kind": "fixed_steps", "steps": 60},
         optimizer={"kind": "adamw", "learning_rate": 0.02},
-        augmentation={"affine_chance": 0.0},
+        augmentation={},
     )
     run_to_end(start_run(info_of(cubes, recipe), CPU, tmp_path), cubes, held_out=True)
     losses = [line["loss"] for line in log_of(tmp_path) if "loss" in line]

@@ -114,7 +114,7 @@ def test_each_stage_has_its_own_sizes(cubes, tmp_path, monkeypatch):
         return step_as_it_is(run, step, batch)
 
     monkeypatch.setattr(loop, "training_step", watched)
-    finish(start_run(info_of(cubes, **STAGED), CPU, tmp_path), cubes)
+    finish(start_run(info_of(cubes, **STAGED, augmentation={}), CPU, tmp_path), cubes)
     # Two cases: epochs of one step, of two, and of two whole volumes of 20 voxels a side.
     small, large, whole = (2, 1, 8, 8, 8), (1, 1, 16, 16, 16), (1, 1, 20, 20, 20)
     assert seen == [small, small, large, large, whole, whole]
