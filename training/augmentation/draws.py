@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from model.arrays import F64
-from training.recipes.batched_augmentation_options import BatchedAugmentation
+from training.recipes.augmentation_options import Augmentation
 
 Key = tuple[int, int]
 """Seed of the run, or of its stage, and number of the patch in it, over all processes."""
@@ -46,7 +46,7 @@ def around_one(rng: np.random.Generator, ends: tuple[float, float]) -> float:
     return float(rng.uniform(low, high))
 
 
-def draw_matrix(options: BatchedAugmentation, key: Key) -> F64:
+def draw_matrix(options: Augmentation, key: Key) -> F64:
     """From offsets in the patch to offsets in the crop, both (z, y, x) from the middle; (3, 3)."""
     matrix = np.eye(3)
     if options.rotation is not None:

@@ -11,11 +11,11 @@ import torch
 
 from inference.preprocessing.intensity import NOTHING
 from model.arrays import Zyx
-from training.augmentation.batched import augment_batch, needed_crop
+from training.augmentation.patches import augment_batch, needed_crop
 from training.data.sampling import GridCase, class_points, draw_patch
 from training.data.stored_arrays import StoredImage
-from training.recipes.batched_augmentation_options import (
-    BatchedAugmentation,
+from training.recipes.augmentation_options import (
+    Augmentation,
     Blur,
     Brightness,
     Contrast,
@@ -31,8 +31,8 @@ from training.recipes.batched_augmentation_options import (
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 
-AXIAL_AFFINE = BatchedAugmentation(rotation=Rotation(axial_deg=15), scaling=Scaling(size=(0.85, 1.15)))
-LIKE_NNUNET = BatchedAugmentation(
+AXIAL_AFFINE = Augmentation(rotation=Rotation(axial_deg=15), scaling=Scaling(size=(0.85, 1.15)))
+LIKE_NNUNET = Augmentation(
     rotation=Rotation(chance=0.2, axial_deg=30, other_deg=30),
     scaling=Scaling(chance=0.2, size=(0.7, 1.4), axes="all"),
     flips=Flips(axes=("z", "y", "x")),
@@ -44,11 +44,11 @@ LIKE_NNUNET = BatchedAugmentation(
     inverted_gamma=Gamma(chance=0.1),
     gamma=Gamma(chance=0.3),
 )
-WAYS: Mapping[str, BatchedAugmentation] = MappingProxyType(
+WAYS: Mapping[str, Augmentation] = MappingProxyType(
     {
         "the demo's": usual_augmentation(),
         "a turn in the axial plane alone": AXIAL_AFFINE,
-        "deformation in the axial plane alone": BatchedAugmentation(elastic=Elastic()),
+        "deformation in the axial plane alone": Augmentation(elastic=Elastic()),
         "nnU-Net's": LIKE_NNUNET,
     }
 )
@@ -67,9 +67,7 @@ class PatchTime:
     """Mean time that processors worked on it, all threads together."""
 
 
-def measure(
-    augmentation: BatchedAugmentation, patch_zyx: Zyx, patches: int, device: torch.device
-) -> PatchTime:
+def measure(augmentation: Augmentation, patch_zyx: Zyx, patches: int, device: torch.device) -> PatchTime:
     """Cut and vary patches of a made-up case, the first two unmeasured."""
     recipe = replace(load_recipe("demo"), augmentation=augmentation, patch_zyx=patch_zyx)
     case = noise_case(patch_zyx, recipe)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from training.augmentation.batched import augment_batch
+from training.augmentation.patches import augment_batch
 from training.data.batches import Batch
 from training.recipes.recipe import Recipe
 

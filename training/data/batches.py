@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.arrays import Zyx
-from training.augmentation.batched import needed_crop, network_input
 from training.augmentation.draws import Key
+from training.augmentation.patches import needed_crop, network_input
 from training.data.fresh_cases import FreshCases
 from training.data.sampling import GridCase, draw_patch
 from training.data.store import CaseStore

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from model.arrays import Zyx
-from training.augmentation.batched import needed_crop
 from training.augmentation.draws import Key
+from training.augmentation.patches import needed_crop
 from training.data.batches import Batch, Unvaried, case_of
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore

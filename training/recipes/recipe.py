@@ -15,7 +15,7 @@ from model.manifest.resampling import AreaResampling, Resampling
 from model.manifest.tiling import CentreFirst
 from model.networks.spec import NetworkSpec
 from model.schema import SchemaError
-from training.recipes.batched_augmentation_options import BatchedAugmentation, usual_augmentation
+from training.recipes.augmentation_options import Augmentation, usual_augmentation
 from training.recipes.image_options import (
     FINGERPRINT,
     AnyIntensity,
@@ -85,7 +85,7 @@ class Recipe:
     """Which patches make a batch."""
     synthesis: Synthesis | None = None
     """Synthetic cases that are made while the network trains; missing: it sees the data alone."""
-    augmentation: BatchedAugmentation = field(default_factory=usual_augmentation)
+    augmentation: Augmentation = field(default_factory=usual_augmentation)
     """How patches are varied; missing: as by `demo`. Of a section that is stated, what it leaves out is not
     done."""
     validation: Validation = field(default_factory=Validation)

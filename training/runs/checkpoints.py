@@ -144,7 +144,9 @@ def _info_in(metadata: Mapping[str, str], path: Path) -> RunInfo:
     try:
         return parse(RunInfo, json_of(metadata[FORMAT]))
     except ValueError as error:
-        raise CheckpointError(f"{path}: faulty metadata ({error})") from error
+        raise CheckpointError(
+            f"{path}: faulty metadata, or those of another version of LeanSeg ({error})"
+        ) from error
 
 
 def load_weights(

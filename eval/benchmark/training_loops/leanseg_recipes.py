@@ -65,7 +65,6 @@ def like_auto3dseg(setting: LoopSetting) -> Recipe:
             "level_weights": [1 / 2**level for level in range(levels)],
         },
         "augmentation": {
-            "kind": "batched",
             "rotation": {"chance": 0.2, "axial_deg": 15.0, "other_deg": 15.0},
             "scaling": {"chance": 0.2, "size": [0.8, 1.2], "axes": "all"},
             "elastic": None,

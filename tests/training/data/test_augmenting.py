@@ -10,14 +10,14 @@ import torch
 from inference.preprocessing.intensity import NOTHING
 from model.manifest.intensity import ClipZscoreIntensity, WindowIntensity, ZscoreIntensity
 from tests.training.tiny import tiny_recipe
-from training.augmentation.batched import augment_batch, needed_crop
+from training.augmentation.patches import augment_batch, needed_crop
 from training.data.augmenting import augmented
 from training.data.batches import case_of, make_batch
 from training.data.folders import labelled_cases
 from training.data.sampling import GridCase, class_points, draw_centre, draw_crop, draw_patch
 from training.data.store import CaseStore
 from training.data.stored_arrays import StoredImage
-from training.recipes.batched_augmentation_options import BatchedAugmentation, Noise, Rotation
+from training.recipes.augmentation_options import Augmentation, Noise, Rotation
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.runs.checkpoints import RunInfo, load_checkpoint
@@ -27,7 +27,7 @@ from training.runs.run_files import LAST, LOG
 from training.training_errors import RecipeError
 
 CPU = torch.device("cpu")
-BATCHED = {
+VARIED = {
     "rotation": {"chance": 0.5, "axial_deg": 15},
     "scaling": {"chance": 0.5, "size": [0.85, 1.15]},
     "elastic": {"chance": 0.3, "displacement_voxels": 2, "every_voxels": 8},
@@ -53,7 +53,7 @@ def cases(cubes):
 
 
 def test_crops_are_larger_and_patches_are_not(cases):
-    recipe = recipe_of(BATCHED)
+    recipe = recipe_of(VARIED)
     batch = make_batch(CaseStore(cases, recipe, 10), recipe, seed=0, step=2)
     keys = [(0, number) for number in range(8, 12)]
     sizes = [needed_crop(recipe.augmentation, key, (16, 16, 16)) for key in keys]
@@ -83,7 +83,7 @@ def test_a_recipe_that_changes_nothing_gives_plain_patches_to_the_bit(cases, tur
 
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_make_the_patches_of_one(cases, world):
-    recipe = recipe_of(BATCHED)
+    recipe = recipe_of(VARIED)
     store = CaseStore(cases, recipe, 10)
     whole = augmented(make_batch(store, recipe, 1, 5), recipe, CPU)
     for rank in range(world):
@@ -99,10 +99,10 @@ def test_a_recipe_without_augmentation_has_that_of_the_demo():
 
 def test_of_a_section_that_is_stated_what_it_leaves_out_is_not_done():
     noisy = {"noise": {"chance": 0.3, "deviation": [0, 0.04]}}
-    assert tiny_recipe(augmentation=noisy).augmentation == BatchedAugmentation(
+    assert tiny_recipe(augmentation=noisy).augmentation == Augmentation(
         noise=Noise(chance=0.3, deviation=(0, 0.04))
     )
-    assert tiny_recipe(augmentation={}).augmentation == BatchedAugmentation()
+    assert tiny_recipe(augmentation={}).augmentation == Augmentation()
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_of_a_section_that_is_stated_what_it_leaves_out_is_not_done():
         ({"flips": {}}, "augmentation.flips.axes: missing"),
         ({"shear": {}}, "augmentation.shear: unknown field"),
         ({"slab_chance": 0.3}, "augmentation.slab_chance: unknown field"),
-        ({"kind": "patches"}, "augmentation.kind: must be "),
+        ({"kind": "patches"}, "augmentation.kind: unknown field"),
         ({"slab": {"thickness_voxels": [16, 8]}}, "augmentation.slab.thickness_voxels: must be two numbers"),
         ({"rotation": {"axial_deg": 270}}, "augmentation.rotation.axial_deg: must be 0 to 180, is 270"),
     ],
@@ -133,7 +133,7 @@ def trained(recipe: Recipe, cases, folder):
 
 def test_a_run_learns_with_it_and_is_the_same_each_time(cases, tmp_path):
     recipe = recipe_of(
-        BATCHED,
+        VARIED,
         stopping={"kind": "fixed_steps", "steps": 40},
         optimizer={"kind": "adamw", "learning_rate": 0.02},
         sampling={"batch_size": 2},
@@ -160,7 +160,7 @@ def test_stored_values_travel_as_int16_and_give_the_patches_of_network_input(int
     channels = (hu[0] > 0).astype(np.uint8)
     stored = StoredImage(values=hu, intensities=(intensity,), statistics=(NOTHING,), dtype=np.float32)
     kinds = {"raw": stored, "made": stored[:]}
-    recipe = recipe_of(BATCHED)
+    recipe = recipe_of(VARIED)
     patches = {}
     for name, image in kinds.items():
         case = GridCase(

@@ -8,9 +8,9 @@ import torch
 
 from model.manifest.intensity import NoIntensity
 from tests.training.tiny import grid_case, tiny_recipe
-from training.augmentation.batched import augment_batch
+from training.augmentation.patches import augment_batch
 from training.data.sampling import draw_centre, draw_crop, lies_around
-from training.recipes.batched_augmentation_options import BatchedAugmentation, Flips, Rotation, Scaling
+from training.recipes.augmentation_options import Augmentation, Flips, Rotation, Scaling
 from training.recipes.sampling_options import ForegroundShareCentre
 
 
@@ -72,7 +72,7 @@ def test_a_case_without_structures_is_shown_anywhere():
 def test_several_channels_are_turned_alike():
     case = ramp_case()
     case = replace(case, image=np.concatenate([case.image, case.image / 2]))
-    turned = BatchedAugmentation(rotation=Rotation(), scaling=Scaling(), flips=Flips(axes=("x", "y")))
+    turned = Augmentation(rotation=Rotation(), scaling=Scaling(), flips=Flips(axes=("x", "y")))
     crops, labels = torch.from_numpy(case.image)[None], torch.from_numpy(case.channels)[None]
     for number in range(5):
         key, channels = (0, number), [NoIntensity(), NoIntensity()]

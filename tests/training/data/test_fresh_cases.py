@@ -63,7 +63,7 @@ def test_the_share_of_patches_is_the_stated_one():
 
 
 def test_a_patch_is_cut_from_its_case_whoever_made_it_and_when(cubes):
-    recipe = tiny_recipe(sampling={"batch_size": 2}, augmentation={"kind": "batched"})
+    recipe = tiny_recipe(sampling={"batch_size": 2}, augmentation={})
     store = CaseStore(labelled_cases(cubes), recipe, cache_mb=10)
     synthesis = Synthesis(share=0.5, pool=3, patches_per_case=4)
     with FreshCases(numbered, synthesis, seed=0, processes=1) as one:
@@ -127,7 +127,7 @@ def test_closing_batches_waits_for_no_case(cubes):
 
 
 def test_prepared_and_fresh_crops_are_normalized_alike(cubes, tmp_path):
-    recipe = tiny_recipe(sampling={"batch_size": 2}, augmentation={"kind": "batched"})
+    recipe = tiny_recipe(sampling={"batch_size": 2}, augmentation={})
     prepare(tmp_path / "store", labelled_cases(cubes), recipe, "cubes")
     store = CaseStore(labelled_cases(tmp_path / "store"), recipe, cache_mb=10)
     raw = CaseStore(labelled_cases(cubes), recipe, cache_mb=10)

@@ -16,7 +16,7 @@ import torch
 from tests.places import ROOT
 from tests.training.tiny import DOCUMENT, NETWORK, tiny_recipe, write_case, write_dataset
 from training.__main__ import main
-from training.augmentation.batched import network_input
+from training.augmentation.patches import network_input
 from training.data import preparing
 from training.data.augmenting import augmented
 from training.data.batches import make_batch

@@ -7,10 +7,10 @@ import pytest
 
 from tests.training.tiny import grid_case, tiny_recipe
 from training.data.sampling import class_points, draw_centre, draw_patch, draw_slab
-from training.recipes.batched_augmentation_options import BatchedAugmentation, Slab
+from training.recipes.augmentation_options import Augmentation, Slab
 from training.recipes.sampling_options import BackgroundShareCentre
 
-STILL = BatchedAugmentation()
+STILL = Augmentation()
 
 
 def patch_of(case, patch_zyx, augmentation, rng):
@@ -81,7 +81,7 @@ def test_a_slab_holds_the_slices_of_a_shorter_scan():
 @pytest.mark.parametrize(("chance", "depths"), [(0.0, {12}), (1.0, {3, 4, 5})])
 def test_patches_show_nothing_beyond_their_slab(chance, depths):
     case = grid_case(np.ones((20, 6, 6), np.uint8), np.ones((20, 6, 6)))
-    augmentation = BatchedAugmentation(slab=Slab(chance=chance, thickness_voxels=(3, 5)))
+    augmentation = Augmentation(slab=Slab(chance=chance, thickness_voxels=(3, 5)))
     rng = np.random.default_rng(0)
     drawn = [patch_of(case, (12, 6, 6), augmentation, rng) for _ in range(40)]
     assert {int(image[0].any(axis=(1, 2)).sum()) for image, _ in drawn} == depths

@@ -104,7 +104,7 @@ def train(name, data, run, size_zyx, seed):
     changed = {
         "patch_zyx": list(size_zyx),
         "curriculum": [],
-        "augmentation": {"kind": "batched"},
+        "augmentation": {},
         "validation.every_steps": steps,
         "validation.every_epochs": None,
     }

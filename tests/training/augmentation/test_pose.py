@@ -6,11 +6,11 @@ import torch
 from scipy import ndimage
 
 from model.manifest.intensity import NoIntensity
-from training.augmentation.batched import augment_batch, needed_crop
-from training.augmentation.batched_geometry import Pose, draw_pose_of, look, middle
 from training.augmentation.draws import draw_matrix
-from training.recipes.batched_augmentation_options import (
-    BatchedAugmentation,
+from training.augmentation.patches import augment_batch, needed_crop
+from training.augmentation.pose import Pose, draw_pose_of, look, middle
+from training.recipes.augmentation_options import (
+    Augmentation,
     Elastic,
     Flips,
     Rotation,
@@ -19,10 +19,10 @@ from training.recipes.batched_augmentation_options import (
 
 CPU = torch.device("cpu")
 QUARTER = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
-TILTED = BatchedAugmentation(
+TILTED = Augmentation(
     rotation=Rotation(axial_deg=25, other_deg=15), scaling=Scaling(size=(0.8, 1.2), axes="all")
 )
-AXIAL = BatchedAugmentation(rotation=Rotation(axial_deg=30), scaling=Scaling(size=(0.7, 1.4)))
+AXIAL = Augmentation(rotation=Rotation(axial_deg=30), scaling=Scaling(size=(0.7, 1.4)))
 
 
 def wide(patch_zyx):
@@ -48,7 +48,7 @@ def augmented(options, crops, labels, keys, patch_zyx):
 def test_without_options_the_patch_is_the_middle_of_the_crop_to_the_bit():
     crops, labels = numbered(2, 6, 8, 10)
     before = crops.clone()
-    images, target = augmented(BatchedAugmentation(), crops, labels, [(0, 0), (0, 1)], (4, 4, 8))
+    images, target = augmented(Augmentation(), crops, labels, [(0, 0), (0, 1)], (4, 4, 8))
     assert torch.equal(images, crops[:, :, 1:5, 2:6, 1:9])
     assert torch.equal(target, labels[:, 1:5, 2:6, 1:9])
     assert (images.dtype, target.dtype) == (torch.float32, torch.uint8)
@@ -129,9 +129,9 @@ def test_beyond_the_crop_is_air_and_background():
     [
         AXIAL,
         TILTED,
-        BatchedAugmentation(elastic=Elastic(every_voxels=8, displacement_voxels=3)),
-        BatchedAugmentation(elastic=Elastic(every_voxels=8, displacement_voxels=3, axes="all")),
-        BatchedAugmentation(rotation=Rotation(), elastic=Elastic(), flips=Flips(axes=("z", "y", "x"))),
+        Augmentation(elastic=Elastic(every_voxels=8, displacement_voxels=3)),
+        Augmentation(elastic=Elastic(every_voxels=8, displacement_voxels=3, axes="all")),
+        Augmentation(rotation=Rotation(), elastic=Elastic(), flips=Flips(axes=("z", "y", "x"))),
     ],
 )
 def test_a_cube_and_its_label_stay_together(options):
@@ -153,7 +153,7 @@ def test_a_cube_and_its_label_stay_together(options):
 def test_flips_are_along_the_axes_stated_and_no_others():
     crops = torch.arange(8.0).reshape(1, 1, 2, 2, 2)
     labels = crops[:, 0].to(torch.uint8)
-    options = BatchedAugmentation(flips=Flips(axes=("z", "x")))
+    options = Augmentation(flips=Flips(axes=("z", "x")))
     found = set()
     for number in range(40):
         images, target = augmented(options, crops, labels, [(0, number)], (2, 2, 2))
@@ -174,13 +174,13 @@ def test_sizes_and_angles_stay_in_their_ranges():
 
 @pytest.mark.parametrize("chance", [0.0, 0.25])
 def test_turns_are_as_frequent_as_their_chance(chance):
-    options = BatchedAugmentation(rotation=Rotation(chance=chance))
+    options = Augmentation(rotation=Rotation(chance=chance))
     turned = sum(not Pose(matrix=draw_matrix(options, (0, number))).only_mirrors for number in range(1000))
     assert abs(turned - 1000 * chance) <= 55  # four standard deviations
 
 
 def test_displacements_stay_in_their_range_and_are_smooth():
-    options = BatchedAugmentation(elastic=Elastic(every_voxels=8, displacement_voxels=3, axes="all"))
+    options = Augmentation(elastic=Elastic(every_voxels=8, displacement_voxels=3, axes="all"))
     patch_zyx = (16, 24, 24)
     size = wide(patch_zyx)
     places = torch.stack(torch.meshgrid(*[torch.arange(float(n)) for n in size], indexing="ij"))
@@ -195,7 +195,7 @@ def test_displacements_stay_in_their_range_and_are_smooth():
 
 
 def test_axial_displacements_are_alike_in_all_slices():
-    options = BatchedAugmentation(elastic=Elastic(every_voxels=4, displacement_voxels=2))
+    options = Augmentation(elastic=Elastic(every_voxels=4, displacement_voxels=2))
     size = wide((3, 8, 8))
     plane = torch.rand(1, 1, 1, *size[1:]).expand(-1, -1, size[0], -1, -1)
     labels = torch.zeros(1, *size, dtype=torch.uint8)
@@ -217,7 +217,7 @@ def test_nothing_from_beyond_a_wide_crop_comes_in(options):
     assert images.min() > 0.9999
 
 
-@pytest.mark.parametrize("options", [AXIAL, TILTED, BatchedAugmentation(elastic=Elastic(axes="all"))])
+@pytest.mark.parametrize("options", [AXIAL, TILTED, Augmentation(elastic=Elastic(axes="all"))])
 def test_a_pose_needs_no_more_than_its_own_crop(options):
     """The patch of a crop as large as any may need is, to the bit, that of the part that this one needs."""
     patch_zyx = (6, 9, 12)

@@ -19,18 +19,18 @@ from model.manifest.intensity import (
     WindowIntensity,
     WindowSigmoidIntensity,
 )
-from training.augmentation.batched_appearance import Limits, vary_values
-from training.augmentation.batched_geometry import draw_pose_of, look, middle
+from training.augmentation.appearance import Limits, vary_values
 from training.augmentation.crops import BEYOND
 from training.augmentation.draws import Key
-from training.recipes.batched_augmentation_options import BatchedAugmentation
+from training.augmentation.pose import draw_pose_of, look, middle
+from training.recipes.augmentation_options import Augmentation
 
 
 def augment_batch(
     crops: Tensor,
     labels: Tensor,
     keys: Sequence[Key],
-    options: BatchedAugmentation,
+    options: Augmentation,
     patch_zyx: Zyx,
     intensities: Sequence[Intensity],
     device: torch.device,
@@ -80,7 +80,7 @@ def network_input(crop: Tensor, intensities: Sequence[Intensity]) -> Tensor:
     return values
 
 
-def needed_crop(options: BatchedAugmentation, key: Key, patch_zyx: Zyx) -> Zyx:
+def needed_crop(options: Augmentation, key: Key, patch_zyx: Zyx) -> Zyx:
     """Voxels of the crop that the patch of a key is made of, along each axis."""
     return draw_pose_of(options, key, patch_zyx).crop_size(patch_zyx)
 

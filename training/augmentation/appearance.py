@@ -13,8 +13,8 @@ from torch import Tensor
 
 from training.augmentation.draws import Key, Purpose, around_one, generator
 from training.augmentation.separable import apply_along, blur_matrix, low_resolution_matrix
-from training.recipes.batched_augmentation_options import (
-    BatchedAugmentation,
+from training.recipes.augmentation_options import (
+    Augmentation,
     Blur,
     Brightness,
     Contrast,
@@ -31,7 +31,7 @@ Limits = tuple[float, float]
 
 
 def vary_values(
-    image: Tensor, options: BatchedAugmentation, key: Key, channel: int, limits: Limits | None
+    image: Tensor, options: Augmentation, key: Key, channel: int, limits: Limits | None
 ) -> Tensor:
     """The image after all changes that its key draws; the very image where there is none.
 

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on the training device; `training.augmentation.batched` does it.
+"""How patches are varied; `training.augmentation.patches` does it.
 
 What is left out is not done: a recipe says everything that happens to its patches.
 """
@@ -201,15 +201,13 @@ class HistogramShift(_Change):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchedAugmentation:
-    """Whole batches are varied on the training device, in this order; chances and strengths are per patch.
+class Augmentation:
+    """Patches are varied on the training device, in this order; chances and strengths are per patch.
 
     Intensities are in network units: with `window` intensity 1 is the whole width of the window. What a patch
     becomes depends on the seed and on its number in the run, and not on workers or processes.
     """
 
-    kind: Literal["batched"] = "batched"
-    """The one kind; recipes need not state it."""
     slab: Slab | None = None
     """Cut from a shorter scan; what lies above and below is what `inference.tiling.padding` says."""
     rotation: Rotation | None = None
@@ -238,9 +236,9 @@ class BatchedAugmentation:
     """Values bent by a random curve."""
 
 
-def usual_augmentation() -> BatchedAugmentation:
+def usual_augmentation() -> Augmentation:
     """That of a recipe that states none, and of `demo`: mild, in the axial plane, without mirroring."""
-    return BatchedAugmentation(
+    return Augmentation(
         rotation=Rotation(chance=0.5, axial_deg=15),
         scaling=Scaling(chance=0.5, size=(0.87, 1.18)),
         noise=Noise(chance=0.3, deviation=(0, 0.04)),

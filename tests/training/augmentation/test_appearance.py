@@ -13,8 +13,7 @@ from model.manifest.intensity import (
     WindowSigmoidIntensity,
     ZscoreIntensity,
 )
-from training.augmentation.batched import augment_batch
-from training.augmentation.batched_appearance import (
+from training.augmentation.appearance import (
     CHANGES,
     change_brightness,
     change_contrast,
@@ -24,9 +23,10 @@ from training.augmentation.batched_appearance import (
     vary_values,
 )
 from training.augmentation.draws import around_one
+from training.augmentation.patches import augment_batch
 from training.augmentation.separable import apply_along, blur_matrix, low_resolution_matrix, spline_matrix
-from training.recipes.batched_augmentation_options import (
-    BatchedAugmentation,
+from training.recipes.augmentation_options import (
+    Augmentation,
     Blur,
     Brightness,
     Contrast,
@@ -41,7 +41,7 @@ from training.recipes.batched_augmentation_options import (
 )
 
 CPU = torch.device("cpu")
-EVERYTHING = BatchedAugmentation(
+EVERYTHING = Augmentation(
     rotation=Rotation(chance=0.5),
     scaling=Scaling(chance=0.5),
     elastic=Elastic(chance=0.3),
@@ -98,7 +98,7 @@ def test_gamma_can_keep_mean_and_deviation():
 
 def test_noise_has_the_deviation_stated():
     grey = torch.full((16, 16, 16), 0.5)
-    noisy = vary_values(grey, BatchedAugmentation(noise=Noise(deviation=(0.1, 0.1))), (0, 0), 0, None)
+    noisy = vary_values(grey, Augmentation(noise=Noise(deviation=(0.1, 0.1))), (0, 0), 0, None)
     assert float(noisy.mean()) == pytest.approx(0.5, abs=0.01)
     assert float(noisy.std()) == pytest.approx(0.1, abs=0.01)
 
@@ -147,7 +147,7 @@ def test_splines_stay_between_their_control_points():
 
 
 def test_histogram_shift_rises_and_keeps_the_ends():
-    options = BatchedAugmentation(histogram_shift=HistogramShift())
+    options = Augmentation(histogram_shift=HistogramShift())
     for number in range(10):
         bent = vary_values(RAMP, options, (0, number), 0, None).flatten()
         assert (float(bent[0]), float(bent[-1])) == pytest.approx((0, 1), abs=1e-6)
@@ -156,7 +156,7 @@ def test_histogram_shift_rises_and_keeps_the_ends():
 
 
 def test_values_are_clipped_where_they_have_ends_and_else_not():
-    options = BatchedAugmentation(brightness=Brightness(factor=(3, 3)))
+    options = Augmentation(brightness=Brightness(factor=(3, 3)))
     assert float(vary_values(RAMP, options, (0, 0), 0, (0.0, 1.0)).max()) == 1
     assert float(vary_values(RAMP, options, (0, 0), 0, None).max()) == 3
 
@@ -171,7 +171,7 @@ def test_factors_are_as_often_below_one_as_above():
 @pytest.mark.parametrize("purpose", CHANGES)
 def test_an_image_of_one_value_stays_finite(purpose):
     flat = torch.full((4, 4, 4), 2.0)
-    options = BatchedAugmentation(**{purpose: getattr(EVERYTHING, purpose)})
+    options = Augmentation(**{purpose: getattr(EVERYTHING, purpose)})
     for number in range(6):
         assert torch.isfinite(vary_values(flat, options, (0, number), 0, None)).all()
 
@@ -191,7 +191,7 @@ def test_int16_crops_are_normalized_as_for_inference(intensity):
     hu = np.random.default_rng(0).integers(-1000, 1000, (1, 1, 4, 6, 8)).astype(np.int16)
     labels = torch.zeros(1, 4, 6, 8, dtype=torch.uint8)
     crops = torch.from_numpy(hu)
-    plain = BatchedAugmentation()
+    plain = Augmentation()
     images, _ = augment_batch(crops, labels, [(0, 0)], plain, (4, 6, 8), (intensity,), CPU)
     np.testing.assert_allclose(images.numpy(), normalize(hu, intensity), atol=1e-6)
 
@@ -199,7 +199,7 @@ def test_int16_crops_are_normalized_as_for_inference(intensity):
 def test_an_intensity_of_the_whole_image_is_refused_for_crops():
     crops, labels = torch.zeros(1, 1, 2, 2, 2, dtype=torch.int16), torch.zeros(1, 2, 2, 2, dtype=torch.uint8)
     with pytest.raises(ValueError, match="zscore takes its figures from the whole image"):
-        augment_batch(crops, labels, [(0, 0)], BatchedAugmentation(), (2, 2, 2), (ZscoreIntensity(),), CPU)
+        augment_batch(crops, labels, [(0, 0)], Augmentation(), (2, 2, 2), (ZscoreIntensity(),), CPU)
 
 
 def test_patches_depend_on_their_keys_and_not_on_the_batch():
@@ -226,10 +226,10 @@ def test_patches_depend_on_their_keys_and_not_on_the_batch():
 def test_channels_move_alike_and_look_different():
     crops = torch.rand(1, 1, 12, 12, 12).expand(-1, 2, -1, -1, -1).contiguous()
     labels = torch.zeros(1, 12, 12, 12, dtype=torch.uint8)
-    moved = BatchedAugmentation(rotation=Rotation())
+    moved = Augmentation(rotation=Rotation())
     kinds = (NoIntensity(), NoIntensity())
     images, _ = augment_batch(crops, labels, [(0, 0)], moved, (8, 8, 8), kinds, CPU)
     assert torch.equal(images[:, 0], images[:, 1])
-    noisy = BatchedAugmentation(noise=Noise())
+    noisy = Augmentation(noise=Noise())
     images, _ = augment_batch(crops, labels, [(0, 0)], noisy, (8, 8, 8), kinds, CPU)
     assert not torch.equal(images[:, 0], images[:, 1])

@@ -20,7 +20,7 @@ from torch.nn import functional
 from model.arrays import F32, F64, Zyx
 from training.augmentation.draws import Key, draw_matrix, generator
 from training.augmentation.separable import apply_along, spline_matrix
-from training.recipes.batched_augmentation_options import BatchedAugmentation, Elastic
+from training.recipes.augmentation_options import Augmentation, Elastic
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +55,7 @@ class Pose:
         return straight and (self.displacement is None or self.displacement.shape[1] == 1)
 
 
-def draw_pose_of(options: BatchedAugmentation, key: Key, patch_zyx: Zyx) -> Pose:
+def draw_pose_of(options: Augmentation, key: Key, patch_zyx: Zyx) -> Pose:
     """The pose of a patch."""
     return Pose(
         matrix=draw_matrix(options, key), displacement=_draw_displacement(options.elastic, key, patch_zyx)
