@@ -81,8 +81,8 @@ def test_a_recipe_that_changes_nothing_gives_plain_patches_to_the_bit(cases, tur
         np.testing.assert_array_equal(found.target[index], channels)
 
 
-@pytest.mark.parametrize("world", [2, 3])
-def test_processes_make_the_patches_of_one(cases, world):
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_any_number_of_processes_sees_the_same_patches(cases, world):
     recipe = recipe_of(VARIED)
     store = CaseStore(cases, recipe, 10)
     whole = augmented(make_batch(store, recipe, 1, 5), recipe, CPU)
@@ -90,6 +90,7 @@ def test_processes_make_the_patches_of_one(cases, world):
         part = augmented(make_batch(store, recipe, 1, 5, rank=rank, world=world), recipe, CPU)
         assert torch.equal(part.images, whole.images[rank::world])
         assert torch.equal(part.target, whole.target[rank::world])
+        assert torch.equal(part.annotated, whole.annotated[rank::world])
 
 
 def test_a_recipe_without_augmentation_has_that_of_the_demo():

@@ -5,34 +5,17 @@ import subprocess
 import sys
 
 import pytest
-import torch
 import yaml
 
 from tests.places import ROOT
-from tests.training.tiny import DOCUMENT, tiny_recipe
+from tests.training.tiny import DOCUMENT
 from training.__main__ import main
-from training.data.batches import make_batch
-from training.data.folders import labelled_cases
-from training.data.store import CaseStore
 
 RECIPE = {
     **DOCUMENT,
     "sampling": {"batch_size": 2},
     "loss": {"terms": [{"kind": "dice"}, {"kind": "cross_entropy"}]},
 }
-
-
-@pytest.mark.parametrize("world", [2, 4])
-@pytest.mark.parametrize("step", [0, 7])
-def test_any_number_of_processes_sees_the_same_patches(cubes, world, step):
-    recipe = tiny_recipe(sampling={"batch_size": 4})
-    store = CaseStore(labelled_cases(cubes), recipe, cache_mb=10)
-    whole = make_batch(store, recipe, 1, step)
-    for rank in range(world):
-        part = make_batch(store, recipe, 1, step, rank=rank, world=world)
-        assert torch.equal(part.images, whole.images[rank::world])
-        assert torch.equal(part.target, whole.target[rank::world])
-        assert torch.equal(part.annotated, whole.annotated[rank::world])
 
 
 def losses_of(run):
