@@ -19,6 +19,7 @@ from model.importers.foreign_fields import (
     whole_numbers,
 )
 from model.importers.nnunet_folder import DATASET, PLANS, trained_beside
+from model.importers.nnunet_labels import Labels, heads_of, labels_of
 from model.importers.nnunet_networks import UNetSpec, spec_of
 from model.model_errors import RefusedModelError
 
@@ -83,8 +84,7 @@ class Plans:
     data: Resampler
     scores: Resampler
     network: UNetSpec
-    labels: Mapping[str, int | tuple[int, ...]]
-    """Structure to id, or region to the ids that it is made of."""
+    labels: Labels
     regions_class_order: tuple[int, ...] | None
     licence: str | None
     """As `dataset.json` has it."""
@@ -139,7 +139,7 @@ def plans_of(documents: Documents, configuration: str) -> Plans:
     channels = _channels(plans, stated, dataset, where, documents.dataset_place)
     patch, spacing = whole_numbers(stated, "patch_size", where), numbers(stated, "spacing", where)
     flat = len(patch) == 2
-    labels, order = _labels(dataset, documents.dataset_place)
+    labels, order = labels_of(dataset, documents.dataset_place)
     return Plans(
         name=configuration,
         where=where,
@@ -153,7 +153,7 @@ def plans_of(documents: Documents, configuration: str) -> Plans:
         channels=channels,
         data=_resampler(stated, "resampling_fn_data", where),
         scores=_resampler(stated, "resampling_fn_probabilities", where),
-        network=spec_of(stated, len(channels), _heads(labels, order), flat=flat, where=where),
+        network=spec_of(stated, len(channels), heads_of(labels, order), flat=flat, where=where),
         labels=labels,
         regions_class_order=order,
         licence=_licence(dataset, documents.dataset_place),
@@ -225,46 +225,6 @@ def _channels(
 def _mapping(value: object) -> Mapping[str, Any]:
     """A mapping, or an empty one for anything else: what it should hold is then missing."""
     return value if isinstance(value, Mapping) else {}
-
-
-def _labels(
-    dataset: Mapping[str, Any], where: str
-) -> tuple[dict[str, int | tuple[int, ...]], tuple[int, ...] | None]:
-    stated = {k: v for k, v in field(dataset, "labels", Mapping, where).items() if k != "ignore"}
-    if stated.pop("background", None) != 0:
-        raise RefusedModelError(f"{where}: labels must name background 0")
-    ids = {name: _ids(value, name, where) for name, value in stated.items()}
-    if all(len(each) == 1 for each in ids.values()):
-        return {name: number for name, (number,) in ids.items()}, None
-    return {**ids}, whole_numbers(dataset, "regions_class_order", where)
-
-
-def _ids(value: object, name: str, where: str) -> tuple[int, ...]:
-    """The label of a structure, or those of a region.
-
-    Raises:
-        RefusedModelError: it has none, or something else than whole numbers.
-    """
-    found = [_id(each) for each in (value if isinstance(value, list) else [value])]
-    ids = tuple(each for each in found if each is not None)
-    if not ids or len(ids) < len(found):
-        raise RefusedModelError(
-            f"{where}: labels: {name} must be a whole number, or a list of them, is {str(value)[:60]}"
-        )
-    return ids
-
-
-def _id(value: object) -> int | None:
-    """A label as nnU-Net reads it, from a text too; None where it is no whole number."""
-    if isinstance(value, str):
-        return int(value) if value.isdecimal() else None
-    if not isinstance(value, int | float) or not is_number(value) or value != int(value):
-        return None
-    return int(value)
-
-
-def _heads(labels: Mapping[str, Any], order: tuple[int, ...] | None) -> int:
-    return len(labels) + (1 if order is None else 0)
 
 
 def _resampler(stated: Mapping[str, Any], name: str, where: str) -> Resampler:
