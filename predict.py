@@ -65,14 +65,14 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("outputs"),
         metavar="DIR",
-        help="where label maps go; made if missing (default: %(default)s)",
+        help="folder for label maps, made if missing (default: %(default)s)",
     )
     add(
         "--series",
         type=_series,
         metavar="UID|NUMBER",
-        help="of a DICOM folder that holds several, the series to take; a UID that is not there lists all "
-        "(default: the longest original of the modality that the bundle expects)",
+        help="series to take from a DICOM folder that holds several; one that is not there is refused, with "
+        "a list of all (default: the longest original of the modality that the bundle expects)",
     )
     add(
         "--bundle",
@@ -91,14 +91,14 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
         type=_device,
         default="auto",
         metavar="auto|cpu|cuda",
-        help="auto: cuda if it works; cuda:1 or cuda:GPU-UUID is one of several (default: %(default)s)",
+        help="auto: cuda if it works; cuda:1 or cuda:GPU-UUID: one GPU of several (default: %(default)s)",
     )
     add(
         "--threads",
         type=at_least_one,
         default=0,
         metavar="N",
-        help="processor threads (default: as many as can run at a time, a quota considered)",
+        help="processor threads (default: as many as can run at a time, within a quota if there is one)",
     )
 
 
@@ -109,15 +109,15 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "fp32"),
         default="auto",
-        help="auto: lower where the bundle and the device allow it (default: %(default)s)",
+        help="auto: lower than fp32 where the bundle and the device allow it (default: %(default)s)",
     )
     add(
         "--host-memory-mb",
         type=_at_least_one_or_auto,
         default=None,
         metavar="N",
-        help="MiB of host memory to stay within (default: auto, what this machine and the container have, "
-        f"at most {MOST_HOST_MB})",
+        help="MiB of host memory to stay within (default: auto, what the machine has free and the container "
+        f"allows, at most {MOST_HOST_MB})",
     )
     add(
         "--gpu-memory-mb",
@@ -132,7 +132,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="SECONDS",
         dest="case_timeout_s",
-        help="a case that takes longer has failed, and the next one is begun (default: none)",
+        help="end a case that takes longer, as failed, and go on with the next one (default: none)",
     )
 
 
@@ -148,13 +148,12 @@ def _add_ways(parser: argparse.ArgumentParser) -> None:
     add(
         "--skip-existing",
         action="store_true",
-        help="leave out cases whose label map is there, whole and on the grid of the image's file, to resume "
-        "a run",
+        help="to resume a run: leave out cases that have a label map which is whole and on the image's grid",
     )
     add(
         "--strict-input",
         action="store_true",
-        help="refuse what is warned of otherwise: images that are no CT, have gaps or show too little",
+        help="refuse images that otherwise only get a warning: no CT, with gaps, or showing too little",
     )
 
 
@@ -172,7 +171,7 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
         "--template",
         type=Path,
         metavar="SERIES",
-        help="for --format: the DICOM series that the image was made from, where the image is none",
+        help="for --format: the DICOM series that the image was made from, if the image is no DICOM series",
     )
     add("--report", type=Path, metavar="FILE.json", help="write what was done, stage by stage, as JSON")
     add_statistics(parser)

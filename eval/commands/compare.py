@@ -3,11 +3,11 @@
 For each structure and metric, prints (and writes, with --output) the mean difference B − A, its 95 %
 bootstrap confidence interval, and the p values of the Wilcoxon signed-rank test and the paired t test: as
 tested, and corrected over the structures by Holm's method. A star marks a corrected Wilcoxon p value below
-0.05. Intervals and tests need at least 6 cases; of cases that do not differ the Wilcoxon test learns nothing,
-and of up to 25 that do it is exact. The length of the image's diagonal takes the place of infinite distances;
-where the tables do not say it, such pairs are left out, and counted. VolumeDifference_ml is compared by its
-size, since its sign says nothing about better. Cases in error count as 0 and are named. Tables that were
-scored by different rules are compared, and the difference is said.
+0.05. Intervals and tests need at least 6 cases. The Wilcoxon test learns nothing from cases that do not
+differ; it is exact for up to 25 that do. The length of the image's diagonal takes the place of infinite
+distances; if the tables do not state it, such pairs are left out, and counted. VolumeDifference_ml is
+compared by its size, since its sign does not say which is better. Cases in error count as 0 and are named.
+Tables that were scored by different rules are compared, and the difference is named.
 
 exit codes: 0 compared; 1 compared, but cases that only one table has were left out and are named; 2 wrong
 input

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "image",
         nargs="+",
         metavar="IMAGE",
-        help="image as docker knows it, leanseg:latest; of several, each case is run in a shuffled order",
+        help="image as docker knows it, leanseg:latest; several run in a shuffled order of image and case",
     )
     add("--input", type=Path, required=True, metavar="DIR", help="folder of images, CASE_0000.nii.gz")
     add(

@@ -1,15 +1,15 @@
 """Check on an NVIDIA GPU, in ten minutes, what LeanSeg promises there, and write a page of what was measured.
 
-The ladder, of the embedded bundle and of those given with --bundle:
+What is checked, for the embedded bundle and for those given with --bundle:
   providers         onnxruntime loads CUDA
-  networks on CUDA  logits in fp32 and fp16 beside the CPU's, seconds to open, of the first and of a window
+  networks on CUDA  logits in fp32 and fp16 beside the CPU's; seconds to open, of the first window, of another
   cold start        a first and a second run of predict.py, stage by stage
   GPU memory        over time, and its peak beside the plan with budgets of 2, 3 and 4 GiB
   labels            of whole runs in fp32 and fp16 beside the CPU's in fp32
   container         the image with --gpus, if docker is there
   TensorRT          the networks on it, if it is installed
 
-Each check has passed, failed or was skipped, with a line that says why. The page goes to stdout and to
+Each check passes, fails or is skipped, with a line that says why. The page goes to stdout and to
 gpu-check.md in the output folder, beside gpu-check.json and all logs; --page also writes it into a page,
 between its markers.
 

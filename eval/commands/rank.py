@@ -1,8 +1,8 @@
 """Rank submissions against each other by accuracy, time and memory.
 
-Each RESULTS_DIR is one submission, named after the folder, and holds its score table (`python -m eval score`,
-or the organisers') and its efficiency table (`python -m eval container`, or the organisers'), which rules of
-your own that rank by accuracy alone do without. The files may have any names.
+Each RESULTS_DIR is one submission, named after the folder. It holds its score table (`python -m eval score`,
+or the organisers') and its efficiency table (`python -m eval container`, or the organisers'). Rules of your
+own that rank by accuracy alone need no efficiency table. The files may have any names.
 
 rules:
   flare21         DSC, NSD, time, highest GPU memory
@@ -17,16 +17,16 @@ schemes:
   aggregate-then-rank  values are averaged over cases, the averages ranked, and ranks averaged over metrics
   test-then-rank       submissions are ranked by how many others they beat significantly (Wilcoxon)
 
-Ranked are the cases of the truth, named with --cases; without it all score tables must name the same ones.
-Rows of other cases are left out and named. Submissions that tie share a rank; a case that was missed or
-failed comes last in every metric, and one of which a table lacks some metrics comes last in those; one that
-no submission has in a metric does not count there; a metric that no submission has (no GPU, no lesion) is
-left out and named. An infinite distance, where a structure was missed, counts as the length of the image's
-diagonal, which any of the score tables may state; where none does, it is worse than any other.
+The cases of the truth are ranked, named with --cases; without it all score tables must name the same ones.
+Rows of other cases are left out and named. Submissions that tie share a rank. A case that was missed or
+failed comes last in every metric. If a table lacks some metrics of a case, the case comes last in those; if
+no submission has a metric of a case, the case does not count there. A metric that no submission has (no GPU,
+no lesion) is left out and named. An infinite distance, where a structure was missed, counts as the length of
+the image's diagonal, which any of the score tables may state; if none does, it is worse than any other.
 
-The places in resamples of the cases show how certain the ranking is: those that 95 % of the resamples lie
-between, and the share in which a submission is first. Where several tie for the first place all of them are
-first, so that these shares may add up to more than 100 %.
+The places in resamples of the cases show how certain the ranking is: the range that 95 % of them lie in, and
+the share of resamples in which a submission is first. Submissions that tie for the first place are all first,
+so these shares may add up to more than 100 %.
 
 Beside RANKING.csv stand RANKING_cases.csv, one row a metric, case and submission, as challengeR reads it
 (`as.challenge(data, by = "Task", algorithm = "Algorithm", case = "Case", value = "Value")`), and

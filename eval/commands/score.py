@@ -2,15 +2,15 @@
 
 Writes one row per case to OUTPUT (NAME.csv), and to NAME_summary.csv beside it the mean, standard deviation,
 median and 95 % confidence interval of each structure; prints the summary. NAME_run.json says where the scores
-come from. A cell is empty where there is no
-figure: for a structure that is not scored, or the spread of a single case. In the row `organ mean`, mean and
-interval belong to the mean of the organs' means; SD and median (and the mean that `compare` shows) belong to
-the cases' own means, which differ from it if not every case has every organ.
+come from. A cell is empty where there is no figure: for a structure that is not scored, or the spread of a
+single case. In the row `organ mean`, mean and interval belong to the mean of the organs' means. SD and median
+(and the mean that `compare` shows) belong to the cases' own means, which differ from it if not every case has
+every organ.
 
-A case is a file of the truth. A prediction of no truth is named and left out. A truth that cannot be read, or
-holds labels outside the set, ends the run before anything is scored: no submission is to blame. Distances are
-infinite where only one of the maps holds a structure; in means, the length of the image's diagonal takes
-their place.
+A case is a file of the truth. A prediction without a truth is named and left out. A truth that cannot be
+read, or holds labels outside the set, ends the run before anything is scored: no submission is to blame.
+Distances are infinite where only one of the maps holds a structure; in means, the length of the image's
+diagonal takes their place.
 
 A prediction on another grid is an error; with --resample it is brought onto the truth's grid, and the truth
 stays as it is. What the prediction does not cover is missed; labels that lie outside the truth's image are an
@@ -29,8 +29,8 @@ label sets of your own:
   then scored by plain DSC and by NSD with a tolerance of 2 mm; "tolerances_mm": {"liver": 5} in the file
   states others. Rules are strict or partial.
 
-exit codes: 0 all cases scored; 1 some are in error, or there are predictions of no truth, all named; 2 wrong
-input or a faulty truth, nothing written
+exit codes: 0 all cases scored; 1 some are in error, or there are predictions without a truth, all named; 2
+wrong input or a faulty truth, nothing written
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
 The input is a folder, searched as deep as it goes, or a table (.csv) with the columns case, image and one for
 each further channel; the output mirrors it. Both may be local paths or URLs that fsspec knows (s3://, gs://,
-sftp:// ...). Every case ends in OUTPUT/CASE.outcome.json, all together in OUTPUT/outcomes.csv. A run that was
-ended, however that was, goes on with --resume.
+sftp:// ...). What became of each case is in OUTPUT/CASE.outcome.json, and of all in OUTPUT/outcomes.csv.
+However a run was ended, --resume goes on with it.
 
 exit codes: 0 all cases segmented; 1 some failed, in this run or before, and are named; 2 wrong call, nothing
 could be run or written, or no worker is left; 130, 143, 129 ended by Ctrl-C, SIGTERM, SIGHUP (--resume goes

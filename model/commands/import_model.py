@@ -1,4 +1,4 @@
-"""Make a bundle of a model that others' programs trained; it gives the labels that they give.
+"""Make a bundle of a model that another program trained; it gives the labels that the program gives.
 
 See `import nnunet --help`, `import monai --help` and `import onnx --help`.
 

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--configuration",
         metavar="NAME",
-        help=f"which one, where there are several (default: {DEFAULT_CONFIGURATION})",
+        help=f"which one, if there are several (default: {DEFAULT_CONFIGURATION})",
     )
     parser.add_argument(
         "--folds", nargs="+", default=[], metavar="FOLD", help="0 to 4, or all (default: all that are there)"
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--any-trainer",
         action="store_true",
-        help="take a trainer that nnU-Net does not have: it builds the network that the plans say",
+        help="take a trainer that nnU-Net does not have, on your word that it builds the plans' network",
     )
     parser.add_argument(
         "--any-window",

@@ -1,10 +1,12 @@
 """An ONNX file that maps (batch, channels, three sides) to logits of the same sides.
 
 A file that ends in its sigmoid or softmax is refused: export the network without. Channels, batch, fixed or
-open sides, opset and weights in other files are read from the file. What it cannot say is told here: what its
-channels mean (--labels, and --activation where their number fits two readings: softmax, background first;
-sigmoid, structures alone, each on or off, where --priority says which of several is written), on which voxels
-it was trained, and what it makes of intensities:
+open sides, opset and weights in other files are read from the file. You say what the file cannot: what its
+channels mean (--labels), on which voxels it was trained, and what it makes of intensities. If the number of
+channels fits two readings, --activation says which it is. With softmax the background comes first; with
+sigmoid there are structures alone, each on or off, and --priority says which of several is written.
+
+Intensity schemes:
 
     window:LOW:HIGH             clip to LOW … HIGH, then linearly to 0 … 1
     zscore:LOW:HIGH:MEAN:STD    clip, subtract MEAN, divide by STD

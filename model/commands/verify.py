@@ -4,8 +4,8 @@
     verify BUNDLE --against monai MODEL --images DIR            runs MONAI's own classes (--python)
     verify BUNDLE --against labels DIR --images DIR             takes label maps that are there already
 
-The bundle is run twice, in fp32 and as its manifest allows; where the labels of bf16 agree with those of fp32
-by a mean Dice below 0.995, the manifest is told to stay with fp32, whatever both are compared with. Writes
+The bundle is run twice, in fp32 and as its manifest allows. If the labels of bf16 agree with those of fp32 by
+a mean Dice below 0.995, the manifest is set to stay with fp32, whatever both are compared with. Writes
 verification.json into the bundle, which `show` sums up, and a picture of the case that agrees least.
 --explore also tries what would be faster.
 

@@ -33,12 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--splits",
         metavar="FILE",
         help="nnU-Net's splits_final.json, or a MONAI datalist with folds (default: what lies beside the "
-        f"data); {BY_SEED}: whatever the data state, draw a split by --seed",
+        f"data); {BY_SEED}: draw a split by --seed, whatever the data state",
     )
     parser.add_argument(
-        "--fold", type=int, metavar="I", help="only this fold, from 0, as a job of an array; no table"
+        "--fold", type=int, metavar="I", help="only this fold, the first is 0, as a job of an array; no table"
     )
-    add_gpus(parser, "a fold on each at a time (default: one fold at a time)")
+    add_gpus(parser, "each for one fold at a time (default: one fold at a time)")
     parser.add_argument(
         "--gpus-per-fold",
         type=int,

@@ -1,9 +1,10 @@
 """`python -m training ensemble`: several bundles become one, such as the final models of different recipes.
 
-Each bundle's members are averaged and cleaned up by themselves, then the results are averaged (`--fuse
-cleaned`, as the AMOS22 entry with large batches and large patches does; without clean-up, and where the
-bundles average logits, on the image's grid, as nnUNetv2_ensemble does); or all members become one ensemble on
-the finest of their grids (`--fuse members`).
+`--fuse cleaned`: each bundle's members are averaged and cleaned up by themselves, then the results are
+averaged, as the AMOS22 entry with large batches and large patches does. Bundles that average logits and clean
+nothing up are averaged on the image's grid, as nnUNetv2_ensemble does.
+
+`--fuse members`: all members become one ensemble on the finest of their grids.
 
 exit codes: 0 done; 1 the bundles do not go together; 2 wrong call
 """

@@ -3,9 +3,9 @@
 Writes `fingerprint.json` and `fingerprint.png` beside the data and prints a table. Recipes that say
 `spacing_zyx_mm: fingerprint` or `intensity: {kind: from_fingerprint}` take their figures from it.
 
-With --write-annotated it proposes `annotated.json`: which structures each case annotates, by what occurs in
-it. Look at it before you keep it: an organ that was removed, or a tumor that is not there, does not occur
-either, and yet the case annotates it.
+With --write-annotated it proposes `annotated.json`, which says what each case annotates: the structures that
+occur in it. Look at the file before you keep it. An organ that was removed, or a tumor that is not there,
+does not occur either, and yet the case annotates it.
 
 exit codes: 0 done; 1 failed; 2 wrong call
 """

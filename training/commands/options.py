@@ -82,14 +82,14 @@ def add_synthesis(parser: argparse.ArgumentParser) -> None:
         "--anatomy",
         type=Path,
         metavar="DIR",
-        help="label maps to paint over, where the recipe makes synthetic cases while it trains (synthesis)",
+        help="label maps to paint over, if the recipe makes synthetic cases while it trains (synthesis)",
     )
     parser.add_argument(
         "--case-makers",
         type=int,
         default=TrainCall.case_makers,
         metavar="N",
-        help="processes that make them (default: 1)",
+        help="processes that make synthetic cases (default: 1)",
     )
 
 

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--coverage",
         choices=COVERAGES,
         metavar="EXAMINATION",
-        help=f"of all cases: {', '.join(COVERAGES)} (default: drawn for each)",
+        help=f"what all cases show: {', '.join(COVERAGES)} (default: drawn for each)",
     )
     parser.add_argument(
         "--spacing-zyx-mm",

@@ -1,8 +1,8 @@
-"""Hold the pseudo-labels of successive rounds against each other, and keep the cases that are stable.
+"""Compare the pseudo-labels of successive rounds, and keep the cases that are stable.
 
-u of a case is the mean, over the rounds after the first, of the voxels that changed since the round before,
-as a share of the foreground. Cases with u up to --most-unstable make a data set, with the labels of the last
-round; `stability.csv` and `stability.png` in it show all cases.
+How unstable a case is (u): the voxels that changed since the round before, as a share of the foreground; the
+mean over the rounds after the first. Cases with u up to --most-unstable make a data set, with the labels of
+the last round; `stability.csv` and `stability.png` in it show all cases.
 
 exit codes: 0 done; 1 failed; 2 wrong call
 """

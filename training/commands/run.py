@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="say how far each step is and what it would run, and stop"
     )
     parser.add_argument(
-        "--redo", action="store_true", help="do steps anew that depend on something else than they did"
+        "--redo", action="store_true", help="do steps anew whose fields, recipes or data changed"
     )
     add_overrides(parser, "a field of the plan, e.g. steps.small.seed=3")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", type=Path, metavar="DIR", help="as for train")
     parser.add_argument("--cache-mb", type=float, help="as for train")
     parser.add_argument("--case-makers", type=int, metavar="N", help="as for train")
-    add_gpus(parser, "a fold, or a share of the cases, on each at a time")
+    add_gpus(parser, "each for one fold, or one share of the cases, at a time")
     parser.add_argument(
         "--gpus-per-run",
         type=int,
