@@ -63,20 +63,24 @@ class Levels:
         fits = all(side > 0 and side % step == 0 for side, step in zip(window_zyx, stride, strict=True))
         check(fits, f"must be multiples of {list(stride)}, is {list(window_zyx)}")
 
-    def check_patch(self, patch_zyx: Zyx) -> None:
-        """Refuse a patch whose coarsest level would be one voxel, over which there is nothing to normalize.
+    def has_too_little_to_normalize(self, patch_zyx: Zyx) -> bool:
+        """Whether a patch's coarsest level is one voxel, over which there is nothing to normalize.
 
         Group norm alone has channels to normalize over.
+        """
+        return self.normalized_over != "group" and tuple(patch_zyx) == self.stride_zyx
+
+    def check_patch(self, patch_zyx: Zyx) -> None:
+        """Refuse a patch that the network cannot be trained on.
 
         Raises:
-            ValueError: it is such a one, or no window for the network.
+            ValueError: it has too little to normalize, or is no window for the network.
         """
         self.check_window(patch_zyx)
-        norm, stride = self.normalized_over, self.stride_zyx
         check(
-            norm == "group" or tuple(patch_zyx) != stride,
-            f"must be larger than the network's stride {list(stride)} along an axis at least: {norm} norm "
-            "finds a single voxel on the coarsest level",
+            not self.has_too_little_to_normalize(patch_zyx),
+            f"must be larger than the network's stride {list(self.stride_zyx)} along an axis at least: "
+            f"{self.normalized_over} norm finds a single voxel on the coarsest level",
         )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from model.arrays import Zyx
+from model.networks.levels import Levels
 from training.augmentation.draws import Key
 from training.augmentation.patches import needed_crop
 from training.data.batches import Batch, Unvaried, case_of
@@ -15,10 +16,14 @@ from training.recipes.recipe import Recipe
 from training.training_errors import RecipeError
 
 
-def padded_zyx(size_zyx: Zyx, stride_zyx: Zyx) -> Zyx:
-    """The smallest size that holds a volume and that the network can shrink: 17 at a stride of 8 gives 24."""
-    z, y, x = (-(-side // step) * step for side, step in zip(size_zyx, stride_zyx, strict=True))
-    return z, y, x
+def padded_zyx(size_zyx: Zyx, network: Levels) -> Zyx:
+    """The smallest size that holds a volume and that a network can be trained on.
+
+    At a stride of 8, 17 voxels give 24. A volume no larger than the stride is given twice that along z, where
+    its coarsest level would be a single voxel: the case may be the last of a long run, to end that is worse.
+    """
+    z, y, x = (-(-side // step) * step for side, step in zip(size_zyx, network.stride_zyx, strict=True))
+    return (2 * z if network.has_too_little_to_normalize((z, y, x)) else z), y, x
 
 
 def whole_batch(
@@ -34,7 +39,7 @@ def whole_batch(
             f"patch_zyx: whole volumes, one a step, cannot be shared among {world} processes; train with one"
         )
     case = store.load(case_of(step, len(store), seed))
-    patch_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)
+    patch_zyx = padded_zyx(case.size_zyx, recipe.network)
     rng = np.random.default_rng((seed, 2, step, 0))
     recipe = replace(recipe, patch_zyx=patch_zyx)
     key: Key = (seed, step)

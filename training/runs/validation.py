@@ -61,7 +61,7 @@ def validate(
             case = store.load(index)
             window_zyx = recipe.patch_zyx
             if stage.whole:
-                window_zyx = padded_zyx(case.size_zyx, recipe.network.stride_zyx)
+                window_zyx = padded_zyx(case.size_zyx, recipe.network)
             prediction = placement.agreed(
                 predict_channels(
                     network,

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.training.tiny import tiny_recipe
+from model.networks.spec import SegResNetSpec
+from tests.training.tiny import tiny_recipe, write_dataset
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
 from training.data.whole_volumes import padded_zyx
@@ -120,8 +121,34 @@ def test_each_stage_has_its_own_sizes(cubes, tmp_path, monkeypatch):
     assert seen == [small, small, large, large, whole, whole]
 
 
+def of_stride_8(norm="instance"):
+    return SegResNetSpec(out_channels=2, init_filters=8, blocks_down=(1, 1, 1, 1), dsdepth=1, norm=norm)
+
+
 def test_a_whole_volume_is_padded_to_the_networks_stride():
-    assert padded_zyx((17, 16, 1), (8, 8, 4)) == (24, 16, 4)
+    assert padded_zyx((17, 16, 1), of_stride_8()) == (24, 16, 8)
+
+
+@pytest.mark.parametrize(("norm", "depth"), [("instance", 16), ("batch", 16), ("group", 8)])
+def test_a_whole_volume_no_larger_than_the_stride_is_padded_to_two(norm, depth):
+    """Of 8 × 8 × 8 voxels a single one is left on the coarsest level; group norm has channels beside it."""
+    assert padded_zyx((3, 8, 2), of_stride_8(norm)) == (depth, 8, 8)
+
+
+def test_a_volume_no_larger_than_the_stride_is_learned_from_and_validated(tmp_path):
+    """Cubes of 8 voxels a side, of which a network of stride 8 leaves one."""
+    network = {
+        "kind": "segresnet",
+        "init_filters": 4,
+        "norm": "instance",
+        "blocks_down": [1, 1, 1, 1],
+        "dsdepth": 1,
+    }
+    cubes = write_dataset(tmp_path / "cubes", side=8)
+    fields = {"network": network, "curriculum": [{"patch_zyx": "whole", "epochs": 1}]}
+    stopping = {"kind": "epochs", "epochs": 1}
+    run = start_run(info_of(cubes, **fields, stopping=stopping), CPU, tmp_path / "run")
+    assert finish(run, cubes)[1].step == 2
 
 
 def test_averaged_weights_are_the_ones_that_are_validated_and_exported(cubes, tmp_path, monkeypatch):
