@@ -157,7 +157,7 @@ def _cases(call: Call, bundle: ModelBundle, console: Console) -> list[Case]:
     found = find_cases(call.input, len(bundle.manifest.inputs), call.output)
     modalities = expected_modalities(bundle)
     # With a template the image is no series: the one that is named is the template's.
-    series = "" if call.template else call.series or ""
+    series = None if call.template else call.series
     cases = [replace(case, modalities=modalities, series=series) for case in found]
     check_folders(call.input, call.output)
     for left_out in (passed_over(call.input, cases, call.output), unread_in(call.input, cases)):

@@ -33,7 +33,7 @@ class Case:
     modalities: tuple[str, ...] = ()
     """What the bundle takes its channels to be, as DICOM writes it, empty where that is open; it decides
     between several series in one folder. None at all: a CT."""
-    series: str = ""
+    series: str | None = None
     """The series to take in the folder of its first channel, by UID or number, where the user names one."""
 
     @property

@@ -106,11 +106,13 @@ def _lies_on_grid(label_map: Path, case: Case) -> bool:
     """Whether a label map has its voxels where the case's image has them, judged by both headers.
 
     An image may have been replaced by another of the same name. One that cannot be read is not left out, so
-    that it is told of. A DICOM series is taken at its word: it has a header for each slice.
+    that it is told of. A DICOM series is taken at its word, as it has a header for each slice; but for one
+    that is named, as the label map may be another's of the same folder.
     """
-    if case.path.is_dir():
+    if case.path.is_dir() and case.series is None:
         return True
     try:
-        return same_grid(open_image(label_map).geometry, open_image(case.path).geometry)
+        image = open_image(case.path, case.expected[0], case.series)
+        return same_grid(open_image(label_map).geometry, image.geometry)
     except InputError:
         return False

@@ -94,7 +94,7 @@ def further_for(call: Call, bundle: ModelBundle, cases: int) -> FurtherResults |
         call.format,
         manifest.output.as_label_set(),
         maker,
-        None if call.template is None else partial(open_series, call.template, modality, call.series or ""),
+        None if call.template is None else partial(open_series, call.template, modality, call.series),
         cases,
     )
 

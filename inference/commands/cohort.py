@@ -1,9 +1,10 @@
 """Segment a cohort: any number of CTs, on one machine or on a Ray cluster.
 
 The input is a folder, searched as deep as it goes, or a table (.csv) with the columns case, image and one for
-each further channel; the output mirrors it. Both may be local paths or URLs that fsspec knows (s3://, gs://,
-sftp:// ...). What became of each case is in OUTPUT/CASE.outcome.json, and of all in OUTPUT/outcomes.csv.
-However a run was ended, --resume goes on with it.
+each further channel; where folders hold several DICOM series, a column series may give the UID or the number
+of the one to take. The output mirrors the input. Both may be local paths or URLs that fsspec knows (s3://,
+gs://, sftp:// ...). What became of each case is in OUTPUT/CASE.outcome.json, and of all in
+OUTPUT/outcomes.csv. However a run was ended, --resume goes on with it.
 
 exit codes: 0 all cases segmented; 1 some failed, in this run or before, and are named; 2 wrong call, nothing
 could be run or written, or no worker is left; 130, 143, 129 ended by Ctrl-C, SIGTERM, SIGHUP (--resume goes

@@ -55,7 +55,7 @@ class OpenedImage:
     """The DICOM series that it is; None for other formats."""
 
 
-def open_image(path: Path, modality: str = CT, series: str = "") -> OpenedImage:
+def open_image(path: Path, modality: str = CT, series: str | None = None) -> OpenedImage:
     """Read the header of an image file, or of a folder that holds a DICOM series.
 
     The format is known by the file's name: `.nii`, `.nii.gz`, `.mha`, `.mhd`, `.nrrd` or `.nhdr`.
@@ -65,7 +65,7 @@ def open_image(path: Path, modality: str = CT, series: str = "") -> OpenedImage:
         modality: that is expected, as DICOM writes it, empty where any may be; it decides between several
             series in one folder.
         series: the one of several to take, by its SeriesInstanceUID or a SeriesNumber that no other has;
-            empty: `modality` and lengths decide.
+            None: `modality` and lengths decide.
 
     Raises:
         InputError: the file is missing, damaged, not 3D, in colour or may not be read, or is not the series
@@ -91,8 +91,8 @@ def open_image(path: Path, modality: str = CT, series: str = "") -> OpenedImage:
             read=slices,
             series=opened,
         )
-    if series:
-        raise InputError(f"{path}: is no DICOM series, of which --series takes one; leave that out")
+    if series is not None:
+        raise InputError(f"{path}: is no DICOM series; leave out the series that is named for it")
     image = _header(read, path)
     stored = image.stored
     check_claim(stored)
@@ -108,7 +108,7 @@ def open_image(path: Path, modality: str = CT, series: str = "") -> OpenedImage:
 
 
 def open_channels(
-    paths: Sequence[Path], modalities: Sequence[str], series: str = ""
+    paths: Sequence[Path], modalities: Sequence[str], series: str | None = None
 ) -> tuple[OpenedImage, ...]:
     """Read the headers of a case's channels.
 
@@ -150,7 +150,7 @@ def read_volume(
     path: str | PathLike[str],
     *further: str | PathLike[str],
     bundle: ModelBundle | None = None,
-    series: str = "",
+    series: str | None = None,
 ) -> Volume:
     """Read an image with its voxels: a file or a folder with a DICOM series, one for each channel.
 
@@ -163,7 +163,7 @@ def read_volume(
         further: those of the other channels, on the same grid, in the order of the bundle's inputs.
         bundle: that is to segment it; None: not known yet.
         series: the one to take in the folder of the first channel, by its SeriesInstanceUID or a SeriesNumber
-            that no other there has; empty: as above.
+            that no other there has; None: as above.
 
     Raises:
         InputError: a file is missing, damaged, not 3D, in colour or may not be read, it is not the series

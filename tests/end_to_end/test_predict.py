@@ -97,7 +97,7 @@ def test_the_series_that_is_named_is_segmented(bench, bundle, capsys):
     assert sitk.ReadImage(str(there / "outputs" / "inputs.nii.gz")).GetSize()[2] == 2
     assert "in one folder" not in capsys.readouterr().err
     assert call(there, bundle, "--series", "1.2.4", "--plan") == 1
-    assert "holds no series 1.2.4; give --series one of these: 1.2.3: 3 CT" in capsys.readouterr().err
+    assert "holds no series 1.2.4; name one of these: 1.2.3: 3 CT" in capsys.readouterr().err
 
 
 def test_plan_prints_and_stops(bench, bundle, capsys):

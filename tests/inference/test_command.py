@@ -113,7 +113,7 @@ def test_the_series_that_is_named_is_the_input_s_or_with_a_template_the_template
     image = write_nifti(tmp_path / "a_0000.nii.gz")
     with_template = replace(call, input=image, format=("dicom-seg",), template=folder)
     (case,) = command._cases(with_template, bundle, Console(io.StringIO(), io.StringIO()))
-    assert case.series == ""
+    assert case.series is None
     assert opening.further_for(with_template, bundle, 1).template.geometry.size_zyx[0] == 2
 
 

@@ -16,6 +16,8 @@ class Task:
     """Its name, which is also where its result lies in the output: `patient_7/2026-03/ct`."""
     images: tuple[str, ...]
     """Local path or URL of each channel, in order: a file, or a folder with a DICOM series."""
+    series: str | None = None
+    """The DICOM series to take in the folder of the first channel, by UID or number, where one is named."""
     size_bytes: int = 0
     """Of its files as stored, which says how long it takes compared with others; 0 where it is not known."""
     problem: str | None = None
@@ -35,6 +37,8 @@ class Fate:
     case: str
     images: tuple[str, ...]
     status: FateStatus
+    series: str | None = None
+    """As in `Task`; None in outcomes of releases that did not record it."""
     reason: str = ""
     """Why it failed or was skipped, on one printable line."""
     trace: str = ""
@@ -126,6 +130,7 @@ def failed_fate(task: Task, reason: str, ended_unix_s: float) -> Fate:
     return Fate(
         case=task.case,
         images=task.images,
+        series=task.series,
         status="failed",
         reason=reason,
         tries=task.tries,

@@ -87,13 +87,13 @@ class Series:
         return sink.values.reshape(self.geometry.size_zyx)
 
 
-def open_series(path: Path, modality: str = CT, asked: str = "") -> Series:
+def open_series(path: Path, modality: str = CT, asked: str | None = None) -> Series:
     """Read the headers of the series in a folder (or one level below it), or of one file.
 
     Args:
         path: a folder or a file.
         modality: that is expected, by which `choose_series` takes one of several.
-        asked: the one to take, by its SeriesInstanceUID or a SeriesNumber that no other has; empty: none.
+        asked: the one to take, by its SeriesInstanceUID or a SeriesNumber that no other has; None: any.
 
     Raises:
         InputError: no DICOM files, several series of the same length, none called as asked, colour, slices

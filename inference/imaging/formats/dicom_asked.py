@@ -38,7 +38,7 @@ def asked_stacks(
     if len({stack[0].series_uid for stack in of_series}) != 1:
         several = "several series of the number" if of_series else "no series"
         raise InputError(
-            f"{path}: holds {several} {printable(asked)}; give --series one of these: {listed_series(stacks)}"
+            f"{path}: holds {several} {printable(asked)}; name one of these: {listed_series(stacks)}"
         )
     uid = of_series[0][0].series_uid
     nameless = [stack for stack in stacks if uid and stack[0].unread and not stack[0].series_uid]

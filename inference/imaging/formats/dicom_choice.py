@@ -27,7 +27,9 @@ ROW_AND_COLUMN = (slice(0, 3), slice(3, 6))
 """Where the two directions stand in an image's orientation."""
 
 
-def choose_series(path: Path, modality: str = CT, asked: str = "") -> tuple[list[DicomImage], list[str]]:
+def choose_series(
+    path: Path, modality: str = CT, asked: str | None = None
+) -> tuple[list[DicomImage], list[str]]:
     """Images of the series to read, and warnings.
 
     Of several series, those of the modality that is expected come first, then those that do not say theirs,
@@ -39,7 +41,7 @@ def choose_series(path: Path, modality: str = CT, asked: str = "") -> tuple[list
     Args:
         path: a folder or a file.
         modality: that is expected, as DICOM writes it; empty where any may be.
-        asked: the one series to look at, by its SeriesInstanceUID or a SeriesNumber that no other has; empty:
+        asked: the one series to look at, by its SeriesInstanceUID or a SeriesNumber that no other has; None:
             all are looked at.
 
     Raises:
@@ -55,7 +57,7 @@ def choose_series(path: Path, modality: str = CT, asked: str = "") -> tuple[list
             f"{path}: holds no DICOM images; give an image file or a folder with the slices of one {scan}"
         )
     nameless: list[list[DicomImage]] = []
-    if asked:
+    if asked is not None:
         groups, nameless = asked_stacks(path, groups, asked)
 
     def rank(group: Sequence[DicomImage]) -> tuple[bool, int, bool, int, bool]:
@@ -74,7 +76,8 @@ def choose_series(path: Path, modality: str = CT, asked: str = "") -> tuple[list
         raise InputError(
             f"{path}: holds {len(groups)} DICOM series ({_counts(groups)} images), none the longest"
             f"{_of_kind(series, groups)}; give each a folder of its own, or "
-            f"name one with --series of predict.py: {listed_series(groups)}"
+            "name one (predict.py: with --series; a cohort: in the column series of its table): "
+            f"{listed_series(groups)}"
         )
     _refuse_several(path, series, "patients", "PatientID", lambda image: image.patient)
     _refuse_several(path, series, "studies", "StudyInstanceUID", lambda image: image.study_uid)

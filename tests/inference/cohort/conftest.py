@@ -28,9 +28,9 @@ class Bench:
         for name in names:
             write_nifti(self.source / f"{name}.nii.gz")
 
-    def run(self, predictor=None, room_mb=1000.0, **options):
+    def run(self, predictor=None, room_mb=1000.0, cases=None, **options):
         """Run the folder; returns every case's outcome, in the order of the cases, and the predictor."""
-        cases, predictor = find_cases(self.source), predictor or Threshold()
+        cases, predictor = cases or find_cases(self.source), predictor or Threshold()
         common = {
             "output": self.output,
             "admit": lambda opened: plan_with_room(room_mb),

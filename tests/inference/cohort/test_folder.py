@@ -3,18 +3,20 @@
 import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from inference.cohort import one_case
+from inference.cohort.cases import find_cases
 from inference.cohort.outcome import exit_code, summary
 from inference.errors import DeviceError, DeviceMemoryError, InputError, OutputError
 from inference.imaging.reading import open_image
 from inference.imaging.writing import holds_whole_labels, write_labels
 from leanseg.ending import until_ended
-from tests.inference.images import voxels, write_nifti
+from tests.inference.images import voxels, write_nifti, write_series
 from tests.inference.predictors import Threshold
 
 
@@ -169,6 +171,21 @@ def test_an_image_that_was_replaced_under_its_name_is_segmented_anew(bench, repl
     image, labels = (sitk.ReadImage(str(folder / "a.nii.gz")) for folder in (bench.source, bench.output))
     assert (labels.GetSize(), labels.GetSpacing()) == (image.GetSize(), image.GetSpacing())
     assert labels.GetOrigin() == image.GetOrigin()
+
+
+@pytest.mark.parametrize(
+    ("series", "status"), [(None, "skipped"), ("1.2.3", "skipped"), ("1.2.2", "segmented")]
+)
+def test_a_label_map_of_another_series_is_made_anew(bench, series, status):
+    """It lies on the three slices of one series; the other, which may be named, has two."""
+    for count in (2, 3):
+        slices = [(0.0, 0.0, 3.0 * i) for i in range(count)]
+        write_series(bench.source / "p", slices, uid=f"1.2.{count}", number=count)
+    bench.run()
+    cases = [replace(case, series=series) for case in find_cases(bench.source)]
+    bench.outcomes.clear()
+    bench.run(cases=cases, skip_existing=True)
+    assert bench.statuses == [status]
 
 
 def test_an_image_that_cannot_be_read_is_told_of_though_its_result_is_there(bench):

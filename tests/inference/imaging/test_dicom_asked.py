@@ -61,20 +61,20 @@ def test_a_case_takes_the_series_that_it_names(folder):
 def test_what_is_not_there_or_not_one_is_refused_with_all_that_are(folder, asked, why):
     with pytest.raises(InputError) as refused:
         open_image(folder, series=asked)
-    assert str(refused.value) == f"{folder}: {why}; give --series one of these: {LISTED}"
+    assert str(refused.value) == f"{folder}: {why}; name one of these: {LISTED}"
 
 
 def test_series_that_could_be_meant_alike_are_listed(tmp_path):
     for number in (1, 2):
         write_series(tmp_path, [(0, 0, 0), (0, 0, 3)], uid=f"1.2.{number}", number=number)
     listed = "1.2.1: 2 CT images of 2×2 mm, 3 mm apart; 1.2.2: 2 CT images of 2×2 mm, 3 mm apart"
-    with pytest.raises(InputError, match=re.escape(f"or name one with --series of predict.py: {listed}")):
+    with pytest.raises(InputError, match=re.escape(f"of its table): {listed}")):
         read_volume(tmp_path)
     assert len(read_volume(tmp_path, series="1.2.2").array) == 2
 
 
 def test_an_image_that_is_no_series_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"is no DICOM series, of which --series takes one; leave that out$"):
+    with pytest.raises(InputError, match=r"is no DICOM series; leave out the series that is named for it$"):
         read_volume(write_nifti(tmp_path / "a.nii.gz"), series="1.2.3")
 
 

@@ -17,6 +17,8 @@ from inference.imaging.formats.dicom_folder import StartOf, holds_series
 from inference.imaging.reading import FORMATS, image_suffix
 from inference.imaging.writing import LABELS_SUFFIX
 
+SERIES = "series"
+"""Column of a table."""
 ASKED_AT_ONCE = 32
 """Sizes of files that are asked for at a time: behind URLs each takes a round trip."""
 
@@ -115,7 +117,10 @@ def _as_series(
 
 
 def _in_table(storage: Storage, location: str, channels: int) -> Iterator[Task]:
-    """The cases of a table with the columns `case`, `image` and one for each further channel."""
+    """The cases of a table with the columns `case`, `image` and one for each further channel.
+
+    A column `series` may name the one to take in a folder of several, by UID or number.
+    """
     rows = csv.DictReader(io.StringIO(storage.read_text("")), skipinitialspace=True)
     columns = list(rows.fieldnames or ())
     missing = [name for name in ("case", "image") if name not in columns]
@@ -124,7 +129,7 @@ def _in_table(storage: Storage, location: str, channels: int) -> Iterator[Task]:
             f"{location}: has no column {' and none '.join(missing)} (it has: {', '.join(columns) or 'none'})"
             "; give the columns case, image and one for each further channel"
         )
-    further = [name for name in columns if name not in ("case", "image")][: channels - 1]
+    further = [name for name in columns if name not in ("case", "image", SERIES)][: channels - 1]
     if len(further) + 1 < channels:
         raise UsageError(
             f"{location}: names {len(further) + 1} of {channels} channels; this bundle needs {channels - 1} "
@@ -145,6 +150,7 @@ def _in_table(storage: Storage, location: str, channels: int) -> Iterator[Task]:
         yield Task(
             case=name.removesuffix(LABELS_SUFFIX),
             images=tuple(_absolute(base, image) for image in images),
+            series=(row.get(SERIES) or "").strip() or None,
             problem=None if absent is None else f"{name}: the table names no {absent}; add it",
         )
 

@@ -50,16 +50,18 @@ def left_to_do(
         )
     _check_bundle(call, results, known, bundle_sha256)
     results.sweep(earlier.unfinished)
-    again = _done_again(call, results, earlier, known)
+    others = _of_other_series(tasks, results, known)
+    again = {**_done_again(call, results, earlier, known), **others}
     known -= again.keys()
     standing.earlier = frozenset(known)
+    kept = earlier.complete - others.keys()
     todo = []
     for task in tasks:
         if task.case in known:
             continue
         task = replace(task, replaces_unix_s=again.get(task.case))
         no_name = results.no_name_for(task.case)
-        fate = _failed_now(task, no_name) if no_name else _known_fate(call, task, earlier, results)
+        fate = _failed_now(task, no_name) if no_name else _known_fate(call, task, kept, results)
         if fate is None:
             todo.append(task)
             continue
@@ -107,11 +109,21 @@ def _done_again(
     }
 
 
-def _known_fate(call: CohortCall, task: Task, earlier: Earlier, results: CohortResults) -> Fate | None:
-    """The fate of a case that no worker needs to see."""
+def _of_other_series(tasks: Sequence[Task], results: CohortResults, known: set[str]) -> dict[str, float]:
+    """Cases of which another DICOM series was asked for before, with the time of their outcome.
+
+    Outcomes are read only where the cohort names series at all.
+    """
+    series = {task.case: task.series for task in tasks}
+    asked = sorted(known) if any(series.values()) else []
+    return {fate.case: fate.ended_unix_s for fate in results.fates(asked) if fate.series != series[fate.case]}
+
+
+def _known_fate(call: CohortCall, task: Task, kept: set[str], results: CohortResults) -> Fate | None:
+    """The fate of a case that no worker needs to see; `kept` are those whose label map may be kept."""
     if task.problem is not None:
         return _failed_now(task, task.problem)
-    if call.resume and task.case in earlier.complete and results.has_whole_labels(task.case):
+    if call.resume and task.case in kept and results.has_whole_labels(task.case):
         return replace(_failed_now(task, "its label map was there"), status="skipped")
     return None
 

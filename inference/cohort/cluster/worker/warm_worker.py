@@ -125,6 +125,7 @@ class _InHand:
                 output_name=task.case + LABELS_SUFFIX,
                 further=tuple(further),
                 modalities=modalities,
+                series=task.series,
             ),
         )
 
@@ -272,6 +273,7 @@ class WarmWorker:
         fate = Fate(
             case=hand.task.case,
             images=hand.task.images,
+            series=hand.task.series,
             status="segmented" if is_segmented else "failed",
             reason=hand.said(outcome.error or ""),
             trace=hand.said(outcome.trace),

@@ -30,7 +30,7 @@ from model.bundle import load_bundle
 from tests.inference.cohort.cluster.conftest import bright_ml
 from tests.inference.cohort.cluster.fake_tools import DOUBT, FakeDevice, FakeTools
 from tests.inference.cohort.cluster.in_process import InProcess
-from tests.inference.images import voxels, write_nifti
+from tests.inference.images import voxels, write_nifti, write_series
 from tests.struck_workers import OF_TERMINALS, strike_at_start
 
 PATIENCE_S = 60.0
@@ -148,6 +148,29 @@ def test_a_run_goes_on_where_it_ended(bench):
     assert out[-1].startswith("4 cases: 1 segmented, 3 done before; ")
     assert {case: bench.record(case) for case in "abc"} == done, "nothing is done twice"
     assert bench.statuses == dict.fromkeys("abcd", "segmented")
+
+
+def test_a_table_takes_several_series_of_one_folder(bench, tmp_path):
+    """Of two slices and of three; when another is named, that case alone is segmented again."""
+    for count in (2, 3):
+        slices = [(0.0, 0.0, 3.0 * i) for i in range(count)]
+        write_series(bench.source / "p", slices, uid=f"1.2.{count}", number=count)
+    table = tmp_path / "cases.csv"
+
+    def run(first, **changes):
+        table.write_text(f"case,image,series\na,in/p,{first}\nb,in/p,1.2.3\n", encoding="utf-8")
+        return bench.run(input=str(table), **changes)
+
+    assert run("1.2.2")[0] == 0
+    assert [bench.record(case)["size_zyx"][0] for case in "ab"] == [2, 3]
+    assert [bench.record(case)["series"] for case in "ab"] == ["1.2.2", "1.2.3"]
+    before = bench.record("b")
+    assert run("1.2.3", resume=True)[0] == 0
+    assert bench.record("a")["size_zyx"][0] == 3
+    assert bench.record("b") == before
+    code, _, err = run("7", resume=True)
+    assert code == 1
+    assert "holds no series 7; name one of these: 1.2.3: 3 CT images" in err[0]
 
 
 def test_a_run_goes_on_with_the_bundle_with_which_it_began(bench):

@@ -79,6 +79,15 @@ def test_a_table_names_cases_and_images(tmp_path):
     assert tasks["p1/ct"].size_bytes == 3
 
 
+def test_a_table_may_name_the_series_of_a_folder(tmp_path):
+    """No channel, wherever the column stands; empty cells name none."""
+    text = "case,image,series,second\np1,a, 1.2.3 ,b\np2,c,,d\n"
+    named = {task.case: task.series for task in found(table(tmp_path, text), 2).values()}
+    assert named == {"p1": "1.2.3", "p2": None}
+    second = [task.images[1].rpartition("/")[2] for task in found(table(tmp_path, text), 2).values()]
+    assert second == ["b", "d"]
+
+
 @pytest.mark.parametrize(
     ("text", "channels", "refusal"),
     [
