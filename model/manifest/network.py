@@ -132,10 +132,9 @@ class Member(Network):
     weight: float = 1.0
     """Share of this member in the mean, relative to the others."""
     ensemble: str | None = None
-    """Which ensemble it belongs to, in a bundle that joins several: under fusion `cleaned_groups` the members
-    of each are averaged and cleaned up by themselves, whatever their grids; under `restored_ensembles` they
-    are averaged and restored by themselves. Missing: members that share grid
-    and windows belong together."""
+    """Which ensemble it belongs to, in a bundle that joins several. Under fusion `cleaned_groups` the members
+    of each are averaged and cleaned up by themselves, whatever their grids. Under `restored_ensembles` they
+    are averaged and restored by themselves. Missing: members that share grid and windows belong together."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -166,9 +165,9 @@ class Localization(Network):
     """Where it finds less than so much of all organs together, there is no region and no organ is looked for;
     scans below `whole_below_mm` are not judged."""
     more_looks: int = 0
-    """How often the members may look again at a larger region: where a structure that they found goes on at a
-    side of the region, it grows there, by `margin_mm` for the second look, by twice as much for the third,
-    and so on. All members see all of it again."""
+    """How often the members may look again at a larger region. Where a structure that they found goes on at a
+    side of the region, the region grows there: by `margin_mm` for the second look, by twice as much for the
+    third, and so on. All members see all of it again."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

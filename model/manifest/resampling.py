@@ -40,9 +40,10 @@ class CubicResampling:
 class SeparateAxisResampling:
     """nnU-Net's rule: where one axis is much coarser than the others, it is resampled apart from them.
 
-    The grid that is resampled from is looked at first, then the one that is resampled to: if its largest
-    spacing is more than `above_ratio` times its smallest and a single axis has it, that axis is resampled by
-    `along`, the other two slice by slice by `in_plane`. Else all three are resampled by `in_plane`.
+    An axis is coarse if a single one has a grid's largest spacing, and that is more than `above_ratio` times
+    the smallest. The grid that is resampled from is looked at first, then the one that is resampled to. A
+    coarse axis is resampled by `along`, the other two slice by slice by `in_plane`. Else all three are
+    resampled by `in_plane`.
     """
 
     kind: Literal["separate_axis"] = "separate_axis"

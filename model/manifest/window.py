@@ -48,7 +48,7 @@ class AnyWindow:
     """The network takes windows of any size; `use` says which a case is given.
 
     What a network with instance norm or squeeze-and-excitation says of a voxel depends on all of the window,
-    so that others than `window_zyx` are for networks that were trained on whole volumes, and for the curious.
+    so other windows than `window_zyx` are for networks trained on whole volumes, and for trying out.
     """
 
     kind: Literal["any"] = "any"

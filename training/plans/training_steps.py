@@ -89,8 +89,8 @@ class CrossValidateStep(AnyStep):
     folds: int = 5
     """How many."""
     splits: Literal["stated", "seed"] = "stated"
-    """Whether a split that the data state counts, which must be of as many folds and name every case, or the
-    seed decides in any case."""
+    """`stated`: a split that the data state counts, and must be of as many folds and name every case. `seed`:
+    the seed draws the split, whatever the data state."""
     seed: int = 0
     """Source of all randomness."""
     localization: str | None = None

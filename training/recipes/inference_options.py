@@ -56,7 +56,7 @@ class Inference:
     window_zyx: Zyx | None = None
     """Voxels that the network sees at a time; missing: as many as in training."""
     any_window: bool = False
-    """Whether it was trained for windows of any size, whole volumes among them (LAMP): inference then gives
+    """Whether it was trained for windows of any size, whole volumes among them (LAMP). Inference then gives
     it the largest that memory allows, up to the whole region at once, and `window_zyx` at least. What a
     network with instance norm or squeeze-and-excitation says of a voxel depends on all of the window."""
     tiling: Tiling = field(default_factory=Tiling)

@@ -73,9 +73,9 @@ class PerimeterTerm(_Term):
 
     kind: Literal["perimeter"] = "perimeter"
     relative_to: Literal["perimeters", "voxels"] = "perimeters"
-    """What the difference is divided by before it is squared: the sum of both perimeters, which keeps the
-    term between 0 and 1, or the number of voxels of the patch, which makes it very small. The published
-    systems state no scale."""
+    """What the difference is divided by before it is squared. `perimeters`: the sum of both perimeters, which
+    keeps the term between 0 and 1. `voxels`: the number of voxels of the patch, which makes it very small.
+    The published systems state no scale."""
 
 
 LossTerm = DiceTerm | CrossEntropyTerm | FocalTerm | TopKTerm | PerimeterTerm

@@ -49,9 +49,9 @@ class Pipeline:
     """The network cut over processes, and each batch into micro-batches that flow through them (GPipe, LAMP).
 
     Losses and gradients are those of the whole network on the whole batch, sums over the batch included, as
-    of a Dice term. Batch norm alone takes its statistics over each micro-batch of each replica, and one
-    process, which cuts nothing, over its whole batch: with it another cut is another training, and no run is
-    resumed with one.
+    of a Dice term. Batch norm alone takes its statistics over each micro-batch of each replica; one
+    process, which cuts nothing, takes them over its whole batch. With batch norm another cut is therefore
+    another training, and no run is resumed with one.
     """
 
     stages: int | None = None

@@ -34,8 +34,8 @@ class ClassesCentre:
 
     kind: Literal["classes"] = "classes"
     of: Literal["channels", "labels"] = "channels"
-    """What a class is: an output channel, or a label id, of which a merged channel has two: a kidney is then
-    drawn for its right and for its left side."""
+    """What a class is: an output channel, or a label id. A merged channel has two ids: a kidney is then drawn
+    for its right and for its left side."""
 
 
 @dataclass(frozen=True, kw_only=True)
