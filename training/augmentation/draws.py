@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from model.arrays import F64
+from training.random_streams import Stream
 from training.recipes.augmentation_options import Augmentation
 
 Key = tuple[int, int]
@@ -28,14 +29,13 @@ Purpose = Literal[
     "gamma",
     "histogram_shift",
 ]
-STREAM = 4
-"""Tells these generators from those of sampling, which are keyed by (seed, 1 to 3, …)."""
 
 
 def generator(key: Key, purpose: Purpose, channel: int = 0) -> np.random.Generator:
     """The generator of one patch, for one change of one of its channels."""
     seed, number = key
-    return np.random.default_rng((seed, STREAM, number, get_args(Purpose).index(purpose), channel))
+    of = get_args(Purpose).index(purpose)
+    return np.random.default_rng((seed, Stream.AUGMENTATION, number, of, channel))
 
 
 def around_one(rng: np.random.Generator, ends: tuple[float, float]) -> float:

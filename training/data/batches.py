@@ -17,6 +17,7 @@ from training.augmentation.patches import needed_crop, network_input
 from training.data.fresh_cases import FreshCases
 from training.data.sampling import GridCase, draw_patch
 from training.data.store import CaseStore
+from training.random_streams import Stream
 from training.recipes.recipe import Recipe
 from training.recipes.sampling_options import CasesEpoch
 from training.recipes.stopping_options import FixedSteps
@@ -56,12 +57,12 @@ def case_of(position: int, cases: int, seed: int) -> int:
     Every epoch shows each case once, in an order of its own.
     """
     epoch, place = divmod(position, cases)
-    return int(np.random.default_rng((seed, 1, epoch)).permutation(cases)[place])
+    return int(np.random.default_rng((seed, Stream.EPOCH_ORDER, epoch)).permutation(cases)[place])
 
 
 def any_case(position: int, cases: int, seed: int) -> int:
     """Which case the patch at this position of the run comes from, each as likely at any time."""
-    return int(np.random.default_rng((seed, 3, position)).integers(cases))
+    return int(np.random.default_rng((seed, Stream.ANY_CASE, position)).integers(cases))
 
 
 def load_case(store: CaseStore, fresh: FreshCases | None, position: int, number: int) -> GridCase:
@@ -103,7 +104,7 @@ def make_batch(
         position = step * size + index
         number = (case_of if by_epoch else any_case)(position, len(store), seed)
         case = load_case(store, fresh, position, number)
-        rng = np.random.default_rng((seed, 2, step, index))
+        rng = np.random.default_rng((seed, Stream.PATCH, step, index))
         keys.append((seed, position))
         crop_zyx = needed_crop(recipe.augmentation, keys[-1], recipe.patch_zyx)
         image, channels = draw_patch(case, recipe, rng, index, crop_zyx)

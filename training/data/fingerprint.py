@@ -5,7 +5,6 @@ structures are, as nnU-Net weighs them. Integer images are counted whole; of oth
 of a case are drawn.
 """
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from model.schema import SchemaError, parse
 from training.data.found_cases import CaseFiles
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.data.quick_hash import data_sha256
+from training.random_streams import generator_of_name
 from training.training_errors import DataError
 from training.whole_files import read_json, write_json
 
@@ -175,7 +175,7 @@ def _tally(image: Volume, foreground: NDArray[np.bool_], name: str) -> Tally:
     if values.dtype != np.int16:
         values = values[np.isfinite(values)]
         if values.size > MOST_VALUES:
-            rng = np.random.default_rng(zlib.crc32(name.encode()))
+            rng = generator_of_name(name)
             values = values[rng.integers(values.size, size=MOST_VALUES)]
     found, counts = np.unique(values, return_counts=True)
     return Tally(values=found.astype(np.float64), shares=counts / max(1, counts.sum()))

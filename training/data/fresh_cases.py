@@ -30,6 +30,7 @@ from training.phantom.bodies.body import Body
 from training.phantom.bodies.data_folder import load_anatomy
 from training.phantom.bodies.drawn_case import draw_case
 from training.phantom.maps import AnatomyMap
+from training.random_streams import Stream
 from training.recipes.recipe import Recipe
 from training.recipes.synthesis_options import Synthesis
 from training.training_errors import DataError
@@ -67,7 +68,7 @@ class SyntheticCase:
         Raises:
             DataError: the folder holds no usable label map.
         """
-        rng = np.random.default_rng((self.seed, 5, number, 1))
+        rng = np.random.default_rng((self.seed, Stream.FRESH_CASE, number, 1))
         made = draw_case(
             rng,
             _bodies(self.anatomy),
@@ -136,7 +137,7 @@ class FreshCases:
 
     def number_at(self, position: int) -> int | None:
         """Which of these cases the patch at a position of the run comes from; None: one of the data."""
-        draws = np.random.default_rng((self._seed, 4, position))
+        draws = np.random.default_rng((self._seed, Stream.FRESH_OR_STORED, position))
         if draws.random() >= self._synthesis.share:
             return None
         return self._oldest_at(position) + int(draws.integers(self._synthesis.pool))

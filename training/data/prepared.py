@@ -12,7 +12,6 @@ recipe with the same grid, whatever its intensity and channels (docs/decisions/p
 
 import hashlib
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from training.data.sampling import POINTS_PER_CLASS
 from training.data.stored_arrays import Index
 from training.data.stored_grid import StoredGrid, stored_grid
 from training.data_place import STORE
+from training.random_streams import generator_of_name
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
 from training.whole_files import read_json
@@ -248,7 +248,7 @@ def points_of_classes(
         voxels: of each label id.
         table: from label id to class.
     """
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    rng = generator_of_name(name)
     path = case_path(folder, name, "points.npz")
     by_class: dict[int, list[int]] = {}
     for label_id in map(int, voxels):

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,6 +37,7 @@ from training.data.read_warnings import ReadWarnings
 from training.data.sampling import class_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
 from training.data_place import SPLITS, STORE
+from training.random_streams import generator_of_name
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
 from training.whole_files import whole_file, write_json
@@ -162,7 +162,7 @@ def store_case(files: CaseFiles, recipe: Recipe, folder: Path, notes: ReadWarnin
     _write_array(case_path(folder, files.name, "labels.b2nd"), on_grid)
     counts = np.bincount(on_grid.ravel(), minlength=256)
     held = np.flatnonzero(counts).tolist()
-    points = class_points(on_grid, np.random.default_rng(zlib.crc32(files.name.encode())))
+    points = class_points(on_grid, generator_of_name(files.name))
     named: dict[str, Any] = {str(label_id): some for label_id, some in zip(held, points, strict=True)}
     with whole_file(case_path(folder, files.name, "points.npz")) as partial, partial.open("wb") as stream:
         np.savez(stream, **named)

@@ -10,7 +10,6 @@ import json
 import logging
 import threading
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +38,7 @@ from training.data.read_warnings import ReadWarnings
 from training.data.sampling import GridCase, class_points
 from training.data.stored_arrays import StoredImage, StoredLabels
 from training.data.stored_grid import stored_grid
+from training.random_streams import generator_of_name
 from training.recipes.recipe import FOREGROUND, Recipe
 from training.recipes.sampling_options import ClassesCentre
 from training.training_errors import DataError, WriteError
@@ -157,7 +157,7 @@ class CaseStore:
         channels = recipe_table(self._recipe, annotated)[ids]
         classes = class_table(self._recipe, annotated)[ids]
         # Seeded by the name: the points do not depend on the order in which cases are loaded.
-        points = class_points(classes, np.random.default_rng(zlib.crc32(files.name.encode())))
+        points = class_points(classes, generator_of_name(files.name))
         return GridCase(name=files.name, image=image, channels=channels, points=points, annotated=annotated)
 
     def _read_prepared(self, files: CaseFiles, folder: Path) -> GridCase:

@@ -12,6 +12,7 @@ from training.augmentation.patches import needed_crop
 from training.data.batches import Batch, Unvaried, case_of
 from training.data.sampling import draw_patch
 from training.data.store import CaseStore
+from training.random_streams import Stream
 from training.recipes.recipe import Recipe
 from training.training_errors import RecipeError
 
@@ -40,7 +41,7 @@ def whole_batch(
         )
     case = store.load(case_of(step, len(store), seed))
     patch_zyx = padded_zyx(case.size_zyx, recipe.network)
-    rng = np.random.default_rng((seed, 2, step, 0))
+    rng = np.random.default_rng((seed, Stream.PATCH, step, 0))
     recipe = replace(recipe, patch_zyx=patch_zyx)
     key: Key = (seed, step)
     crop_zyx = needed_crop(recipe.augmentation, key, patch_zyx)

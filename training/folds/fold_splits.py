@@ -23,6 +23,7 @@ from training.data.doubled_cases import refuse_common_names
 from training.data.folders import find_cases
 from training.data.found_cases import CaseFiles
 from training.data_place import SPLITS, folder_of
+from training.random_streams import Stream
 from training.training_errors import DataError, NoDataError
 from training.whole_files import read_json
 
@@ -92,7 +93,7 @@ def drawn_folds(names: Sequence[str], folds: int, seed: int) -> tuple[tuple[str,
     if len(names) < folds:
         raise DataError(f"{len(names)} case(s): too few for {folds} folds")
     ordered = sorted(names)
-    order = np.random.default_rng((seed, 1)).permutation(len(ordered))
+    order = np.random.default_rng((seed, Stream.FOLDS)).permutation(len(ordered))
     return tuple(tuple(ordered[index] for index in sorted(order[fold::folds])) for fold in range(folds))
 
 
@@ -200,7 +201,7 @@ def split_cases(
     held_out = max(1, round(fraction * len(judged))) if fraction > 0 and judged else 0
     if held_out >= len(cases):
         raise DataError(f"{len(cases)} case(s): too few to hold out {held_out} for validation")
-    order = np.random.default_rng((seed, 0)).permutation(len(judged))
+    order = np.random.default_rng((seed, Stream.HELD_OUT)).permutation(len(judged))
     chosen = {judged[index] for index in order[:held_out]}
     kept = tuple(case for index, case in enumerate(cases) if index not in chosen)
     return kept, tuple(case for index, case in enumerate(cases) if index in chosen)
