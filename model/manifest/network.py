@@ -4,9 +4,9 @@ As a member or for localization.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from model.arrays import Zyx, ZyxMm
 from model.checks import check, check_between
@@ -15,10 +15,22 @@ from model.manifest.resampling import Resampling
 from model.manifest.tiling import AllWindows, AxisName, Tiling
 from model.manifest.window import LARGEST_SIDE, MOST_MB, WAYS, AnyWindow, FixedWindow, WindowSizes
 
+N = TypeVar("N", int, float)
+
 AXES: tuple[AxisName, ...] = ("z", "y", "x")
 Precision = Literal["fp32", "bf16", "fp16"]
 AXIS_LETTERS: Mapping[str, int] = {"S": 0, "I": 0, "P": 1, "A": 1, "L": 2, "R": 2}
 """Canonical array axis that a letter of `axes` runs along."""
+
+
+def in_zyx_order(axes: str, values: Sequence[N]) -> tuple[N, N, N]:
+    """Values along a network's own axes in the order z, y, x.
+
+    >>> in_zyx_order("RAS", [1, 2, 3])
+    (3, 2, 1)
+    """
+    by_axis = {AXIS_LETTERS[letter]: value for letter, value in zip(axes, values, strict=True)}
+    return by_axis[0], by_axis[1], by_axis[2]
 
 
 def lies_inside(file: str) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from model.importers.monai.step_numbers import as_number, in_order, number, three
 from model.importers.monai.transform_chain import SEE, Chain, Step
 from model.manifest.document import Preprocessing
 from model.manifest.intensity import (
@@ -20,7 +19,7 @@ from model.manifest.intensity import (
     ZeroToOneIntensity,
     ZscoreIntensity,
 )
-from model.manifest.network import AXES, AXIS_LETTERS, Member
+from model.manifest.network import AXES, AXIS_LETTERS, Member, in_zyx_order
 from model.manifest.window import LARGEST_SIDE
 
 Modality = Literal["CT", "MR", "PET", "other"]
@@ -134,15 +133,15 @@ def _spaces(step: Step, reading: _Reading) -> None:
 
 def _ranges(step: Step, reading: _Reading) -> None:
     step.check_known(a_min=(), a_max=(), b_min=(), b_max=(), clip=(False, True))
-    lower, upper = number(step, "a_min"), number(step, "a_max")
-    low, high = step.arguments.get("b_min"), step.arguments.get("b_max")
+    lower, upper = step.number("a_min"), step.number("a_max")
     clip = bool(step.arguments.get("clip", False))
-    if low is None or high is None:
+    to_lower, to_upper = 0.0, 1.0
+    if step.arguments.get("b_min") is None or step.arguments.get("b_max") is None:
         # MONAI then leaves [a_min, a_max] at [0, 1], and clips at the one end that is stated.
         if clip:
             raise step.refuse("with clip and without both b_min and b_max cannot be expressed; write both")
-        low, high = 0.0, 1.0
-    to_lower, to_upper = as_number(step, low, "b_min"), as_number(step, high, "b_max")
+    else:
+        to_lower, to_upper = step.number("b_min"), step.number("b_max")
     try:
         intensity: Intensity = RangeIntensity(
             lower=lower, upper=upper, to_lower=to_lower, to_upper=to_upper, clip=clip
@@ -163,7 +162,7 @@ def _standardizes(step: Step, reading: _Reading) -> None:
         return _change(step, reading, ZscoreIntensity(over="nonzero" if nonzero else "image"))
     if mean is None or std is None or nonzero:
         raise step.refuse("needs both subtrahend and divisor, without nonzero")
-    subtracted, divided = as_number(step, mean), as_number(step, std)
+    subtracted, divided = step.number("subtrahend"), step.number("divisor")
     if divided <= 0:
         raise step.refuse(f"has divisor {divided}; must be above 0")
     linear = RangeIntensity(lower=subtracted, upper=subtracted + divided, clip=False)
@@ -221,14 +220,14 @@ def _with_spacing(axes: str, spacing: Step | None) -> Member:
     member = Member(file=FILE, spacing_zyx_mm=(1, 1, 1), window_zyx=(1, 1, 1), axes=axes)
     if spacing is None:
         return replace(member, kept_spacing=AXES)
-    pixdim = three(spacing, spacing.arguments.get("pixdim"), "pixdim")
+    pixdim = spacing.three("pixdim")
     axis_of = [AXES[AXIS_LETTERS[letter]] for letter in member.axes]
     kept = tuple(axis for axis, mm in zip(axis_of, pixdim, strict=True) if mm <= 0)
     wanted = [mm if mm > 0 else 1.0 for mm in pixdim]
     try:
         return replace(
             member,
-            spacing_zyx_mm=in_order(member.axes, wanted),
+            spacing_zyx_mm=in_zyx_order(member.axes, wanted),
             kept_spacing=kept,
             kept_within=_shares(spacing, pixdim),
         )
@@ -240,8 +239,7 @@ def _shares(spacing: Step, pixdim: Sequence[float]) -> tuple[float, float] | Non
     """`min_pixdim` and `max_pixdim` as shares of `pixdim`."""
     shares = []
     for name, better in (("min_pixdim", min), ("max_pixdim", max)):
-        given = spacing.arguments.get(name)
-        limits = pixdim if given is None else three(spacing, given, name)
+        limits = pixdim if spacing.arguments.get(name) is None else spacing.three(name)
         found = {round(better(1.0, a / b), 9) for a, b in zip(limits, pixdim, strict=True) if b > 0}
         if len(found) > 1:
             raise spacing.refuse(f"has {name} that is not one share of pixdim, which cannot be expressed")

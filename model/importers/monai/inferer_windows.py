@@ -4,9 +4,8 @@ from dataclasses import replace
 from math import exp
 
 from model.arrays import Zyx
-from model.importers.monai.step_numbers import in_order, three
 from model.importers.monai.transform_chain import Step
-from model.manifest.network import Member
+from model.manifest.network import Member, in_zyx_order
 from model.manifest.tiling import ConstantImportance, GaussianImportance, Importance, Tiling
 
 LEAST_IMPORTANCE = 1e-3
@@ -25,12 +24,12 @@ def tiled(member: Member, inferer: Step) -> Member:
         roi_size=(), overlap=(), mode=("constant", "gaussian"), sigma_scale=(), padding_mode=("constant",),
         cval=(0, 0.0), with_coord=(False,),
     )  # fmt: skip
-    roi = three(inferer, inferer.arguments.get("roi_size"), "roi_size")
+    roi = inferer.three("roi_size")
     if not all(side > 0 and side == int(side) for side in roi):
         raise inferer.refuse(f"has roi_size {list(roi)}; must be whole voxels above 0")
-    z, y, x = in_order(member.axes, [int(side) for side in roi])
-    overlaps = set(three(inferer, inferer.arguments.get("overlap", 0.25), "overlap"))
-    sigmas = set(three(inferer, inferer.arguments.get("sigma_scale", 0.125), "sigma_scale"))
+    z, y, x = in_zyx_order(member.axes, [int(side) for side in roi])
+    overlaps = set(inferer.three("overlap", 0.25))
+    sigmas = set(inferer.three("sigma_scale", 0.125))
     if len(overlaps) > 1 or len(sigmas) > 1:
         raise inferer.refuse("has overlap or sigma_scale that differ between axes, which cannot be expressed")
     if min(sigmas) <= 0:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from model.importers.foreign_fields import is_number
 from model.importers.monai.config_values import ConfigValues, Plain
 from model.model_errors import RefusedModelError
 
@@ -60,6 +61,35 @@ class Step:
     def refuse(self, why: str) -> RefusedModelError:
         """The refusal that names this step."""
         return RefusedModelError(f"{self.where}: {self.name} {why}")
+
+    def number(self, name: str) -> float:
+        """The number that an argument must be.
+
+        Raises:
+            RefusedModelError: it is none, or not finite.
+        """
+        return self._number(name, self.arguments.get(name))
+
+    def three(self, name: str, otherwise: Plain = None) -> tuple[float, float, float]:
+        """An argument that is a number, or a list that MONAI fills up with its last one.
+
+        Args:
+            name: of the argument.
+            otherwise: its value where it is not stated.
+
+        Raises:
+            RefusedModelError: something of it is no number.
+        """
+        value = self.arguments.get(name, otherwise)
+        given = value if isinstance(value, list) and value else [value]
+        numbers = [self._number(name, each) for each in given]
+        first, second, third = (*numbers, *[numbers[-1]] * 3)[:3]
+        return first, second, third
+
+    def _number(self, name: str, value: Plain) -> float:
+        if not is_number(value):
+            raise self.refuse(f"has {name} {str(value)[:60]}, which is no number")
+        return float(value)
 
     def check_known(self, **known: tuple[Plain, ...]) -> None:
         """Refuse arguments that are not listed, or whose value is not; an empty tuple stands for any value.
