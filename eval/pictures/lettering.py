@@ -12,9 +12,9 @@ from matplotlib.patheffects import withStroke
 
 from eval.pictures.planes import Plane
 from eval.pictures.scene import Scene, View
-from eval.scoring.metrics import dice_per_label
+from eval.scoring.metrics import dice_per_label, label_boxes, labels_at_edge
 from model.colours import colours_of
-from model.organ_counts import ml_in_words
+from model.organ_counts import ml_in_words, possible
 
 WINDOW_LEVEL_HU, WINDOW_WIDTH_HU = 40.0, 400.0
 BACKGROUND, TEXT, FAINT = "#0b0d10", "#eceff3", "#9aa4b2"
@@ -118,18 +118,22 @@ def volume_text(volume_ml: float) -> str:
 def draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
     """List the structures of the picture, with their Dice coefficient where there is a truth, else volume.
 
-    Of a structure that the truth does not hold, `+2 mL` says how much was labelled.
+    Of a structure that the truth does not hold, `+2 mL` says how much was labelled. Without a truth, a lesion
+    is a possible one, and `≥ 711 mL` is the volume of what the scan's edge may cut off.
     """
     scores = (
         {} if scene.truth is None else dice_per_label(scene.labels, scene.truth, scene.label_set.ids.values())
     )
     handles: list[Patch | Line2D] = []
+    at_edge = labels_at_edge(label_boxes(scene.labels), scene.labels.shape)
     colours, voxel_ml = colours_of(scene.label_set), float(np.prod(scene.spacing_zyx_mm)) / 1000
     for name in scene.present:
         colour, label = colours[name], scene.label_set.ids[name]
         volume = volume_text(np.count_nonzero(scene.labels == label) * voxel_ml)
         if scene.truth is None:
-            text = f"{name}  {volume}"
+            cut_off = label in at_edge and not volume.startswith("<")
+            called = possible(name) if name in scene.label_set.lesions else name
+            text = f"{called}  {'≥ ' if cut_off else ''}{volume}"
         elif not np.any(scene.truth == label):
             text = f"+{volume}  {name}"
         else:

@@ -4,7 +4,7 @@ It has the fields of `eval.report.page_data`, with no metric and no table, and i
 each structure of each case.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 
 from eval.eval_errors import JudgingError
@@ -14,10 +14,10 @@ from eval.report.case_script import CONVERT
 from eval.report.page_data import Json, structures_of
 from eval.report.result_accounts import Account, accounts_beside, accounts_of_run
 from eval.scoring.challenges import DECIMALS, Challenge, structure_volumes_ml
-from eval.scoring.metrics import label_boxes
+from eval.scoring.metrics import label_boxes, labels_at_edge
 from eval.volumes import read_labels
 from model.labels import LabelSet
-from model.organ_counts import ml_in_words, organs_in_words
+from model.organ_counts import ml_in_words, organs_in_words, possible
 
 
 def unscored_page(predictions: Path, run: Path | None, challenge: Challenge, title: str | None) -> Json:
@@ -44,7 +44,7 @@ def unscored_page(predictions: Path, run: Path | None, challenge: Challenge, tit
         "title": title or (cases[0]["stem"] if len(cases) == 1 else predictions.resolve().name),
         "challenge": challenge.labels.name,
         "metrics": [],
-        "structures": structures_of(challenge),
+        "structures": _structures(challenge),
         "cases": cases,
         "summary": [],
         "tolerances": {},
@@ -59,21 +59,35 @@ def unscored_page(predictions: Path, run: Path | None, challenge: Challenge, tit
 
 def _case(stem: str, path: Path, challenge: Challenge, told: Account) -> Json:
     error, volumes_ml = "", None
+    cut: frozenset[str] = frozenset()
     try:
         found = read_labels(path)
         boxes = label_boxes(found.labels)
         check_labels(path, boxes, challenge.labels, CONVERT)
         volumes_ml = structure_volumes_ml(found.labels, boxes, found.spacing_zyx_mm, challenge.labels)
+        cut = frozenset(map(challenge.labels.name_of, labels_at_edge(boxes, found.labels.shape)))
     except JudgingError as fault:
         error = str(fault)
     return _entry(stem, error) | {
         "name": stem + path.name.removeprefix(stem_of(path.name)),
         "volumes_ml": None if volumes_ml is None else [round(ml, DECIMALS) for ml in volumes_ml.values()],
-        "found": "" if volumes_ml is None else _in_words(volumes_ml, challenge.labels, told),
+        "found": "" if volumes_ml is None else _in_words(volumes_ml, challenge.labels, told, cut),
         "doubts": list(told.doubts),
         "crumbs": sorted(told.crumbs),
         "parts": sorted(told.parts),
+        "cut": sorted(map(_called(challenge.labels), cut)),
     }
+
+
+def _structures(challenge: Challenge) -> list[Json]:
+    """The structures of a page; nobody has looked whether a lesion is one, and its name says so."""
+    called = _called(challenge.labels)
+    return [structure | {"name": called(structure["name"])} for structure in structures_of(challenge)]
+
+
+def _called(labels: LabelSet) -> Callable[[str], str]:
+    """What the page calls a structure of a label set."""
+    return lambda name: possible(name) if name in labels.lesions else name
 
 
 def _failed(stem: str, told: Account) -> Json:
@@ -92,6 +106,7 @@ def _entry(stem: str, error: str) -> Json:
         "doubts": [],
         "crumbs": [],
         "parts": [],
+        "cut": [],
         "held": [],
         "efficiency": None,
         "log": None,
@@ -99,9 +114,11 @@ def _entry(stem: str, error: str) -> Json:
     }
 
 
-def _in_words(volumes_ml: Mapping[str, float], labels: LabelSet, told: Account) -> str:
-    """`12 of 13 organs (no gallbladder), tumor 3.1 mL`."""
+def _in_words(volumes_ml: Mapping[str, float], labels: LabelSet, told: Account, cut: Container[str]) -> str:
+    """`12 of 13 organs (no gallbladder), possible tumor 3.1 mL`."""
     found = {name for name, volume_ml in volumes_ml.items() if volume_ml}
-    organs = organs_in_words(labels.organs, found, crumbs=told.crumbs, parts=told.parts)
-    lesions = [f"{name} {ml_in_words(volumes_ml[name])} mL" for name in labels.lesions if name in found]
+    organs = organs_in_words(labels.organs, found, crumbs=told.crumbs, parts=told.parts, cut=cut)
+    lesions = [
+        f"{possible(name)} {ml_in_words(volumes_ml[name])} mL" for name in labels.lesions if name in found
+    ]
     return ", ".join([organs, *lesions])

@@ -98,6 +98,20 @@ def label_boxes(labels: U8) -> dict[int, Box]:
     return boxes
 
 
+def labels_at_edge(boxes: Mapping[int, Box], shape_zyx: tuple[int, ...]) -> frozenset[int]:
+    """Labels that reach the first or last slice, row or column of a map: some of each may lie outside.
+
+    Args:
+        boxes: what `label_boxes` gives for the map.
+        shape_zyx: shape of the map.
+    """
+    return frozenset(
+        label
+        for label, box in boxes.items()
+        if any(part.start == 0 or part.stop == size for part, size in zip(box, shape_zyx, strict=True))
+    )
+
+
 def joined_boxes(first: Mapping[int, Box], second: Mapping[int, Box]) -> dict[int, Box]:
     """Smallest box around both boxes of each label; a label with one box keeps it."""
     joined = {**first, **second}

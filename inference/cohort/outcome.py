@@ -13,7 +13,7 @@ from inference.segmented import Segmented
 from inference.timing import Timings
 from inference.trust.organ_figures import OrganFigures
 from model.case_names import printable
-from model.organ_counts import ml_in_words, organs_in_words
+from model.organ_counts import ml_in_words, organs_in_words, possible
 
 MOST_DOUBTS = 4
 """Doubts of a case are told up to so many."""
@@ -112,9 +112,10 @@ def findings(outcome: Outcome, organs: Sequence[str]) -> str:
         {organ.name for organ in outcome.organs},
         crumbs={organ.name for organ in crumbs},
         parts={organ.name for organ in crumbs if organ.touches_edge},
+        cut={organ.name for organ in outcome.organs if organ.touches_edge},
     )
     lesions = [
-        f"{organ.name} {ml_in_words(organ.volume_ml)} mL"
+        f"{possible(organ.name)} {ml_in_words(organ.volume_ml)} mL"
         for organ in outcome.organs
         if organ.name not in organs
     ]

@@ -37,7 +37,7 @@ class OrganFigures:
     touches_end: bool
     """Whether it reaches the first or last slice."""
     crumb: bool = False
-    """Too little of it to count as found, see `result_doubts.is_crumb`; a part where it touches the edge."""
+    """Too little of it to count as found, see `result_doubts.is_crumb`; a trace where it touches the edge."""
     pieces: int = 1
     """Large connected pieces before clean-up: at least 10 mL, and a quarter of the largest; never 0."""
     coarse_mean: float | None = None

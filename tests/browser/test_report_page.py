@@ -122,11 +122,15 @@ def test_without_scores_it_shows_volumes_and_doubts(page, browser, tmp_path):
 
 @pytest.fixture(scope="module")
 def only_case(tmp_path_factory):
-    """A page of one case: a liver, a voxel of spleen, a doubt of two lines; no tumor."""
+    """A page of one case: a liver, a voxel of spleen, a stomach that is cut off, a doubt of two lines.
+
+    The stomach has 5×2×10 voxels of 12 mm³.
+    """
     folder = tmp_path_factory.mktemp("only")
     labels = np.zeros((20, 40, 40), np.uint8)
     labels[4:16, 5:30, 5:30] = 1
     labels[10, 35, 35] = 3
+    labels[0:5, 35:37, 10:20] = 11
     write(folder / "mine" / "ct.nii.gz", labels, (3.0, 2.0, 2.0))
     crumb = {"organ": "spleen", "touches_edge": False, "crumb": True}
     doubted = {"output": "ct.nii.gz", "warnings": [], "doubts": ["a long doubt " * 12], "organs": [crumb]}
@@ -147,6 +151,10 @@ def test_a_page_of_one_case_opens_it(only_case, browser, width):
         )
         figures = "[...document.querySelectorAll('#case .organs tbody td')].map((cell) => cell.textContent)"
         assert browser.do(figures)[:4] == ["90.0", "none", "< 0.1", "none"]
+        assert browser.do(figures)[10] == "≥ 1.2"
+        assert browser.do("document.querySelector('#case aside .legend').textContent").startswith(
+            "≥: reaches"
+        )
         assert browser.do("document.querySelector('#case .tag').textContent") == "crumbs"
         assert browser.do("document.querySelectorAll('#case .steps button').length") == 1, "no neighbours"
         beyond = (
@@ -166,7 +174,10 @@ def test_below_an_only_case_its_structures_are_listed(only_case, browser):
     assert browser.do("document.getElementById('title').textContent") == "ct"
     assert browser.do("document.getElementById('kicker').textContent").endswith("1 case")
     assert browser.do("document.querySelectorAll('#table tbody tr').length") == 14
-    assert "1 of 13 organs" in browser.do("document.getElementById('count').textContent")
+    assert "2 of 13 organs (mere crumbs of spleen; cut off: stomach)" in browser.do(
+        "document.getElementById('count').textContent"
+    )
+    assert browser.do("document.querySelector('#table tbody tr:nth-child(11) td').textContent") == "≥ 1.2"
     assert browser.do("document.getElementById('headline').hidden")
     browser.do("document.querySelector('#cases .filters button').click()")
     assert browser.do("document.getElementById('case').open")

@@ -33,11 +33,21 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
   LeanSeg.only = !metrics.length && cases.length === 1 ? cases[0] : null;
 
   // What is there, however little, is not shown as nothing, nor nothing as 0.0.
-  LeanSeg.volumeText = (ml) => {
+  // What the scan's edge may cut off has at least the volume that is seen of it.
+  LeanSeg.volumeText = (ml, cut = false) => {
     if (ml === null || ml === undefined) return "–";
     if (ml === 0) return "none";
-    return ml < 0.05 ? "< 0.1" : ml.toFixed(1);
+    return ml < 0.05 ? "< 0.1" : `${cut ? "≥ " : ""}${ml.toFixed(1)}`;
   };
+  LeanSeg.volumeCell = (item, i) => {
+    const cut = item.cut?.includes(LeanSeg.data.structures[i].name);
+    return LeanSeg.el("td", {
+      class: "number",
+      text: LeanSeg.volumeText(item.volumes_ml && item.volumes_ml[i], cut),
+      title: cut ? LeanSeg.CUT : null,
+    });
+  };
+  LeanSeg.CUT = "≥: reaches the edge of the scan, which may cut off some of it";
   LeanSeg.counted = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
 
   // What is said of a structure of which there is too little to count as found.
@@ -45,7 +55,7 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
     const [text, title] = item.crumbs?.includes(structure.name)
       ? ["crumbs", "too little of it to count as found"]
       : item.parts?.includes(structure.name)
-        ? ["part", "too little of it to count as found; the scan's edge may cut off the rest"]
+        ? ["trace at the edge", "too little of it to count as found; the scan's edge may cut off the rest"]
         : [];
     return text ? LeanSeg.el("span", { class: "tag", text, title }) : null;
   };

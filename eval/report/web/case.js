@@ -1,6 +1,6 @@
 // One case in a dialog: its volume is loaded, its planes drawn, its organs listed.
 (() => {
-  const { data, el, byId, isNumber, text, volumeText, PLANES } = LeanSeg;
+  const { data, el, byId, isNumber, text, PLANES } = LeanSeg;
   const dialog = byId("case");
   const scored = data.metrics.length > 0;
   const look = {
@@ -163,8 +163,8 @@
         LeanSeg.recolour?.();
       };
       const figures = scored
-        ? ["DSC", "NSD"].map((metric) => text(item.values[metric][i]))
-        : [volumeText(item.volumes_ml && item.volumes_ml[i])];
+        ? ["DSC", "NSD"].map((metric) => el("td", { class: "number", text: text(item.values[metric][i]) }))
+        : [LeanSeg.volumeCell(item, i)];
       return el(
         "tr",
         {},
@@ -179,7 +179,7 @@
             el("span", {}, structure.name, LeanSeg.remark(item, structure)),
           ),
         ),
-        ...figures.map((figure) => el("td", { class: "number", text: figure })),
+        ...figures,
       );
     });
     return el(
@@ -308,7 +308,7 @@
         "div",
         { class: "body" },
         el("div", { id: "views", class: "views" }, el("p", { class: "note", text: "Loading …" })),
-        el("aside", {}, organs(item)),
+        el("aside", {}, organs(item), item.cut?.length ? el("p", { class: "legend", text: LeanSeg.CUT }) : null),
       ),
     ];
   }

@@ -75,13 +75,11 @@
         strip(item),
         el("span", { class: "worst", text: worst(item) < 0 ? "" : data.structures[worst(item)].name }),
       );
-    if (column.kind === "volume")
-      return el(
-        "td",
-        { class: "number" },
-        LeanSeg.remark(item, column.structure),
-        LeanSeg.volumeText(column.value(item)),
-      );
+    if (column.kind === "volume") {
+      const cell = LeanSeg.volumeCell(item, data.structures.indexOf(column.structure));
+      cell.prepend(LeanSeg.remark(item, column.structure) || "");
+      return cell;
+    }
     if (column.kind !== "name")
       return el("td", { class: "number", text: text(column.value(item), column.digits) });
     return el(
@@ -240,7 +238,7 @@
               structure.name,
               LeanSeg.remark(item, structure),
             ),
-            el("td", { class: "number", text: LeanSeg.volumeText(volumes[i].value(item)) }),
+            LeanSeg.volumeCell(item, i),
           ),
         ),
       ),

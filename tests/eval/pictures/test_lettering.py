@@ -16,9 +16,22 @@ def legend(what):
 
 def test_without_a_truth_structures_have_their_volumes():
     """A thousand voxels of 1 mm³, and one of them."""
-    cube, voxel = (slice(0, 10),) * 3, (slice(15, 16),) * 3
+    cube, voxel = (slice(1, 11),) * 3, (slice(15, 16),) * 3
     labelled = scene(labels={"liver": cube, "spleen": voxel})
     assert legend(labelled) == ("Structures", ["liver  1.0 mL", "spleen  < 0.1 mL"])
+
+
+def test_what_reaches_the_edge_has_at_least_its_volume_and_a_tumor_is_a_possible_one():
+    """The image has 20 voxels of 1 mm along each axis."""
+    inner = slice(1, 11)
+    labelled = scene(
+        labels={
+            "liver": (slice(10, 20), inner, inner),
+            "tumor": (slice(2, 8), inner, inner),
+            "spleen": (slice(0, 1),) * 3,
+        }
+    )
+    assert legend(labelled)[1] == ["liver  ≥ 1.0 mL", "spleen  < 0.1 mL", "possible tumor  0.6 mL"]
 
 
 @pytest.mark.parametrize(("more", "name"), [({}, "truth"), ({"truth_name": "reference"}, "reference")])

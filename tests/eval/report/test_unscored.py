@@ -121,8 +121,23 @@ def test_crumbs_and_parts_are_counted_as_the_run_counts_them(tmp_path):
     assert call("report", *words, "--jobs", 1) == 0
     first, second = data_in(tmp_path)["cases"]
     assert (first["found"], first["crumbs"], first["parts"]) == ("2 of 13 organs", [], [])
-    assert second["found"] == ("0 of 13 organs (mere crumbs of liver; at the scan's edge, parts of spleen)")
+    assert second["found"] == ("0 of 13 organs (mere crumbs of liver; traces of spleen at the scan's edge)")
     assert (second["crumbs"], second["parts"]) == (["liver"], ["spleen"])
+
+
+def test_what_the_scan_cuts_off_and_possible_lesions_are_told_from_the_label_map(tmp_path):
+    """A liver in the first slice, an aorta in the last column, and 2×2×2 voxels of 12 mm³ of a tumor."""
+    labels = np.zeros((12, 20, 20), np.uint8)
+    labels[0:3, 3:7, 4:9] = 1
+    labels[5:7, 3:7, 19] = 5
+    labels[6:8, 10:12, 12:14] = 14
+    write(tmp_path / "found" / "a.nii.gz", labels, MM)
+    assert call("report", "--pred", tmp_path / "found", "--output", tmp_path / "report", "--jobs", 1) == 0
+    data = data_in(tmp_path)
+    (case,) = data["cases"]
+    assert case["found"] == "2 of 13 organs (cut off: liver), possible tumor 0.1 mL"
+    assert case["cut"] == ["aorta", "liver"]
+    assert [structure["name"] for structure in data["structures"]][-1] == "possible tumor"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ LIVER = OrganFigures(
     values=ValueFigures(mean=99.54, sd=24.81),
 )
 CRUMB = replace(LIVER, name="spleen", label=3, volume_ml=0.02, crumb=True, touches_edge=False)
+WHOLE = replace(LIVER, touches_edge=False)
 PART = replace(CRUMB, name="aorta", label=5, touches_edge=True)
 TUMOR = replace(LIVER, name="tumor", label=14, volume_ml=0.02)
 DOUBT = "liver in 2 large pieces"
@@ -126,9 +127,10 @@ def test_earlier_tables_are_written_over(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"organs": (LIVER,)}, "1 of 3 organs (no spleen, no aorta)"),
+        ({"organs": (LIVER,)}, "1 of 3 organs (no spleen, no aorta; cut off: liver)"),
+        ({"organs": (WHOLE,)}, "1 of 3 organs (no spleen, no aorta)"),
         (
-            {"organs": (LIVER,), "doubts": (DOUBT,)},
+            {"organs": (WHOLE,), "doubts": (DOUBT,)},
             "DOUBTFUL, see the warning; 1 of 3 organs (no spleen, no aorta)",
         ),
         ({}, "0 of 3 organs (no liver, no spleen, no aorta)"),
@@ -137,12 +139,16 @@ def test_earlier_tables_are_written_over(tmp_path):
             {"is_noise": True, "doubts": (DOUBT,)},
             "DOUBTFUL, see the warning; organs not counted",
         ),
-        ({"organs": (LIVER, CRUMB)}, "1 of 3 organs (no aorta; mere crumbs of spleen)"),
+        ({"organs": (WHOLE, CRUMB)}, "1 of 3 organs (no aorta; mere crumbs of spleen)"),
         (
-            {"organs": (LIVER, CRUMB, PART)},
-            "1 of 3 organs (mere crumbs of spleen; at the scan's edge, parts of aorta)",
+            {"organs": (WHOLE, CRUMB, PART)},
+            "1 of 3 organs (mere crumbs of spleen; traces of aorta at the scan's edge)",
         ),
-        ({"organs": (LIVER, TUMOR)}, "1 of 3 organs (no spleen, no aorta), tumor < 0.1 mL"),
+        ({"organs": (WHOLE, TUMOR)}, "1 of 3 organs (no spleen, no aorta), possible tumor < 0.1 mL"),
+        (
+            {"organs": (LIVER, replace(PART, crumb=False), TUMOR)},
+            "2 of 3 organs (no spleen; cut off: liver), possible tumor < 0.1 mL",
+        ),
     ],
 )
 def test_what_a_person_wants_to_know(changes, said):
