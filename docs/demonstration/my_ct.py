@@ -3,8 +3,9 @@
     python docs/demonstration/my_ct.py CT
 
 Label maps, volumes, the run's report, a page and, of one CT alone, a picture are left in build/mine. Exit
-codes are those of `predict.py`: 0 all segmented and shown, 1 some not, 2 nothing could be run. An earlier
-result is kept until there is something to take its place.
+codes are those of `predict.py`: 0 all segmented and shown, 1 some not, 2 nothing could be run, 130 ended by
+Ctrl-C. An earlier result is kept until there is something to take its place: a label map that is finished,
+though the run was ended before the others.
 """
 
 import json
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,15 @@ SOME_FAILED, WRONG_CALL = 1, 2
 
 
 def program(*words: str, quiet: bool = True) -> int:
-    """Run a program of this repository; its exit code."""
-    return subprocess.run(
-        [sys.executable, *words], stdout=subprocess.DEVNULL if quiet else None, check=False
-    ).returncode
+    """Run a program of this repository; its exit code, 128 and its number where a signal killed it.
+
+    Ctrl-C is left to the program, which hears of it too and tidies up: it is waited for.
+    """
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL if quiet else None) as process:
+        while True:
+            with suppress(KeyboardInterrupt):
+                code = process.wait()
+                return code if code >= 0 else 128 - code
 
 
 def refuse(ct: str, why: str) -> int:
@@ -36,22 +43,26 @@ def refuse(ct: str, why: str) -> int:
     return WRONG_CALL
 
 
-def segment(ct: str) -> tuple[int, bool]:
-    """Label what is given: the exit code of `predict.py`, and whether there are results to show.
+def finished() -> list[Path]:
+    """The label maps that are there, each of which is whole."""
+    return sorted(MINE.glob("[!.]*.nii.gz"))
 
-    Where there are none, or the call is interrupted, the earlier results are put back.
+
+def segment(ct: str) -> tuple[int, list[Path]]:
+    """Label what is given: the exit code of `predict.py`, and the label maps that were finished.
+
+    Where there are none, however the call ended, the earlier results are put back.
     """
     if EARLIER.exists():  # A call was killed before it had results.
         shutil.rmtree(MINE, ignore_errors=True)
     elif MINE.exists():
         MINE.rename(EARLIER)
     MINE.mkdir(parents=True)
-    made = False
     try:
         files = (f"--statistics={MINE / 'volumes.csv'}", f"--report={MINE / 'run.json'}")
         code = program("predict.py", f"--input={ct}", f"--output={MINE}", *files, quiet=False)
-        made = code in (0, SOME_FAILED) and any(MINE.glob("*.nii.gz"))
     finally:
+        made = finished()
         if made:
             shutil.rmtree(EARLIER, ignore_errors=True)
         else:
@@ -73,7 +84,7 @@ def show(ct: str) -> int:
     """
     page = (f"--pred={MINE}", f"--run={MINE / 'run.json'}", f"--images={ct}", f"--title={Path(ct).name}")
     code = program("-m", "eval", "report", *page, f"--output={MINE / 'report'}")
-    labels = sorted(MINE.glob("*.nii.gz"))
+    labels = finished()
     picture = "none, which is for one CT alone: give its file"
     cases = json.loads((MINE / "run.json").read_text(encoding="utf-8"))["cases"]
     scans = [case for case in cases if case["status"] == "segmented" and not is_label_map(case)]
@@ -99,7 +110,11 @@ def main(argv: Sequence[str]) -> int:
     if any(path.resolve().is_relative_to(folder.resolve()) for folder in (MINE, EARLIER)):
         return refuse(ct, f"lies in {MINE}, which every such call makes anew; move it to another folder")
     code, made = segment(ct)
-    return max(code, show(ct)) if made else code
+    if made and code in (0, SOME_FAILED):
+        return max(code, show(ct))
+    if made:
+        sys.stderr.write(f"kept, as far as it came: labels: {' '.join(map(str, made))}\n")
+    return code
 
 
 if __name__ == "__main__":

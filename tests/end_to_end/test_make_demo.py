@@ -13,7 +13,15 @@ SCRIPT = ROOT / "docs" / "demonstration" / "my_ct.py"
 
 
 @pytest.fixture
-def demo(tmp_path, monkeypatch):
+def script():
+    spec = importlib.util.spec_from_file_location("my_ct", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+@pytest.fixture
+def demo(script, tmp_path, monkeypatch):
     """Runs the script in a folder with a CT and results of an earlier call.
 
     Gives its exit code, what is in build/mine then, and the programs' words.
@@ -22,9 +30,6 @@ def demo(tmp_path, monkeypatch):
     Path("ct.nii.gz").write_text("ct")
     Path("build/mine").mkdir(parents=True)
     Path("build/mine/old.nii.gz").write_text("old")
-    spec = importlib.util.spec_from_file_location("my_ct", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
 
     def segmented(name, warnings):
         return {
@@ -96,10 +101,42 @@ def test_a_ct_among_the_results_is_refused_and_stays(demo, capsys, ct):
     assert f"error: {ct}: lies in build/mine" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("code", "segments"), [(2, []), (1, []), (130, ["ct"])])
-def test_earlier_results_stay_where_there_are_no_new_ones(demo, code, segments):
-    ended, left, calls = demo("ct.nii.gz", code=code, segments=segments)
+@pytest.mark.parametrize("code", [1, 2, 130])
+def test_earlier_results_stay_where_there_are_no_new_ones(demo, code):
+    ended, left, calls = demo("ct.nii.gz", code=code, segments=[])
     assert (ended, left, len(calls)) == (code, ["old.nii.gz"], 1)
+
+
+@pytest.mark.parametrize("code", [130, 2])
+def test_what_was_finished_before_a_run_ended_is_kept_and_named(demo, capsys, code):
+    """By Ctrl-C, or a full disk."""
+    ended, left, calls = demo("ct.nii.gz", code=code, segments=["a", "b"])
+    assert (ended, left, len(calls)) == (code, ["a.nii.gz", "b.nii.gz", "run.json"], 1)
+    told = "kept, as far as it came: labels: build/mine/a.nii.gz build/mine/b.nii.gz\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(("returned", "code"), [(130, 130), (-2, 130), (0, 0)])
+def test_a_program_is_waited_for_after_each_ctrl_c(script, monkeypatch, returned, code):
+    waits = [KeyboardInterrupt, KeyboardInterrupt, returned]
+
+    class Program:
+        def __init__(self, *_, **__):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            assert not waits
+
+        def wait(self):
+            if isinstance(ended := waits.pop(0), int):
+                return ended
+            raise ended
+
+    monkeypatch.setattr(script.subprocess, "Popen", Program)
+    assert script.program("predict.py") == code
 
 
 def test_a_name_may_begin_with_a_dash(demo):
