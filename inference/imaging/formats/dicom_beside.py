@@ -21,8 +21,6 @@ def rest_beside(path: Path, image: DicomImage) -> tuple[str, ...]:
         path: the file.
         image: the one that it holds.
     """
-    if not image.series_uid:
-        return ()
     with suppress(OSError):
         others = (each for each in sorted(path.parent.iterdir()) if each.name != path.name)
         files = (each for each in others if not each.name.startswith(".") and each.is_file())
@@ -35,4 +33,12 @@ def rest_beside(path: Path, image: DicomImage) -> tuple[str, ...]:
 
 def _is_other_slice(other: DicomImage, image: DicomImage) -> bool:
     """Whether an image is another slice of a series; a copy of the slice is none."""
-    return other.series_uid == image.series_uid and other.position_mm != image.position_mm
+    return _series(other) == _series(image) and other.position_mm != image.position_mm
+
+
+def _series(image: DicomImage) -> tuple[object, ...]:
+    """What slices of one series have in common: its UID; without one what else they say, and their size."""
+    if image.series_uid:
+        return (image.series_uid,)
+    pixels = image.rows, image.columns, image.spacing_yx_mm
+    return image.patient, image.study_uid, image.frame_of_reference, image.orientation, *pixels

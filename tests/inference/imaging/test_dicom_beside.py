@@ -7,7 +7,14 @@ import pytest
 from inference.imaging.reading import read_volume
 from tests.inference.images import write_series
 
+SERIES = b"\x20\x00\x0e\x00\x08\x00\x00\x001.2.3.1\x00"
 SLICES = [(0.0, 0.0, 3.0 * i) for i in range(3)]
+
+
+def without_series(content):
+    """A file's bytes without its SeriesInstanceUID, which `write_series` gives the value 1.2.3.1."""
+    assert content.count(SERIES) == 1
+    return content.replace(SERIES, b"")
 
 
 def told(path):
@@ -32,6 +39,17 @@ def test_a_slice_alone_or_beside_another_series_is_what_was_meant(tmp_path, uid)
     assert told(alone) == []
     write_series(tmp_path / "series", SLICES, uid=uid, number=2)
     assert len(told(alone)) == (uid == "1.2.3.1")
+
+
+@pytest.mark.parametrize(("others", "is_told"), [({}, True), ({"size": (5, 4)}, False)])
+def test_without_a_uid_slices_of_one_study_and_size_are_a_series(tmp_path, others, is_told):
+    """Pixels of 3 x 4 are no slice of 5 x 4."""
+    folder = write_series(tmp_path / "series", SLICES[:1])
+    (alone,) = folder.iterdir()
+    write_series(folder, SLICES[1:], number=2, **others)
+    for path in folder.iterdir():
+        path.write_bytes(without_series(path.read_bytes()))
+    assert bool(told(alone)) == is_told
 
 
 def test_no_more_files_are_read_than_is_quick(tmp_path, monkeypatch):
