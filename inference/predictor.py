@@ -139,8 +139,8 @@ class Predictor:
                 comes out of `predict`; the next case can be segmented.
 
         Raises:
-            InputError: the bundle takes another number of channels; the image is doubtful, and such are to be
-                refused.
+            InputError: the bundle takes another number of channels; a channel has no finite value; the image
+                is doubtful, and such are to be refused.
             BudgetError: the memory budget cannot be kept.
             DeviceError: the device that was asked for cannot run the networks, or ran out of memory with the
                 smallest plan too.

@@ -19,10 +19,11 @@ def as_read(volume: Volume) -> tuple[Volume, tuple[str, ...]]:
     largest. Arrays are not changed: where that is to be done, it is done in a copy.
 
     Returns:
-        The volume itself where it is so; and warnings of what was replaced.
+        The volume itself where it is so; and warnings of what was replaced, which are among its doubts too.
 
     Raises:
         TypeError: it is no volume, or a channel is no array of real numbers.
+        InputError: a channel has no finite value.
     """
     if not isinstance(volume, Volume):
         raise TypeError(
@@ -33,7 +34,8 @@ def as_read(volume: Volume) -> tuple[Volume, tuple[str, ...]]:
     warnings = tuple(dict.fromkeys(warning for _, more in made for warning in more))
     if all(new is old for new, old in zip(channels, volume.channels, strict=True)):
         return volume, warnings
-    return replace(volume, array=channels[0], further=tuple(channels[1:])), warnings
+    doubts = (*volume.doubts, *warnings)
+    return replace(volume, array=channels[0], further=tuple(channels[1:]), doubts=doubts), warnings
 
 
 def _as_read(array: Voxels) -> tuple[Voxels, tuple[str, ...]]:
@@ -43,11 +45,15 @@ def _as_read(array: Voxels) -> tuple[Voxels, tuple[str, ...]]:
     if array.dtype == np.int16:
         return array, ()
     if array.dtype == np.float32:
-        return (array, ()) if all(np.isfinite(plane).all() for plane in array) else finite(array.copy())
+        return (
+            (array, ())
+            if all(np.isfinite(plane).all() for plane in array)
+            else finite(array.copy(), "volume")
+        )
     sink = VoxelSink(array.size)
     for index, plane in enumerate(array):
         sink.put(index * plane.size, plane.ravel())
-    return finite(sink.values.reshape(array.shape))
+    return finite(sink.values.reshape(array.shape), "volume")
 
 
 def _named(value: object) -> str:

@@ -98,8 +98,9 @@ def open_image(path: Path, modality: str = CT, series: str | None = None) -> Ope
     check_claim(stored)
 
     def voxels() -> Volume:
-        array, more = read_voxels(stored)
-        return Volume(array=array, geometry=image.geometry, warnings=(*image.warnings, *more))
+        array, doubts = read_voxels(stored)
+        warnings = (*image.warnings, *doubts)
+        return Volume(array=array, geometry=image.geometry, warnings=warnings, doubts=doubts)
 
     bytes_each = expected_bytes(stored.dtype, stored.slope, stored.intercept)
     return OpenedImage(

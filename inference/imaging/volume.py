@@ -27,7 +27,7 @@ class Volume:
     """What was odd about the file and how it was taken, for the user."""
     doubts: tuple[str, ...] = ()
     """Those of the warnings for which the image may be refused (`inference.trust.input_doubts`): its voxels
-    are not where they are taken to be."""
+    are not where they are taken to be, or some have no value."""
     further: tuple[Voxels, ...] = ()
     """The other channels, each (z, y, x)."""
     modalities: tuple[str, ...] = ()

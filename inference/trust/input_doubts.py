@@ -59,7 +59,8 @@ def sample_of(array: Voxels) -> F32:
 def input_doubts(canonical: Volume, manifest: Manifest) -> tuple[str, ...]:
     """What the user should know of an image before its result is trusted, a sentence each.
 
-    What its reader doubted comes first: slices that are not where they were taken to be.
+    What its reader doubted comes first: slices that are not where they were taken to be, voxels without a
+    value.
 
     What a file says of its modality is held against the manifest's; values are judged for channels that the
     manifest calls CT. A channel of an unknown kind (`other`) may be anything.

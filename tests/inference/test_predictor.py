@@ -176,6 +176,10 @@ def test_doubtful_images_are_refused_where_that_is_asked_for(tmp_path):
     gap = "slices are 2.00 to 8.00 mm apart (3 seem to be missing)"
     with pytest.raises(InputError, match=r"8\.00 mm apart \(3 seem.* \(refused by --strict-input\)"):
         strict.predict(replace(volume_of(abdomen((24, 40, 48))), warnings=(gap,), doubts=(gap,)))
+    odd = hu(abdomen((24, 40, 48))).astype(np.float32)
+    odd[0, 0, 0] = np.nan
+    with pytest.raises(InputError, match=r"1 of 46,080 voxels .* are NaN .* \(refused by --strict-input\)"):
+        strict.predict(replace(volume_of(abdomen((24, 40, 48))), array=odd))
     unknown = Input(name="unknown", modality="other", intensity=INTENSITY)
     bundle = make_bundle(tmp_path / "b", localization=localization(), inputs=(unknown,))
     located = Predictor(bundle, device="cpu", threads=1, strict_input=True)

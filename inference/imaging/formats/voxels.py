@@ -17,6 +17,8 @@ from model.arrays import F32, Voxels, Zyx
 from model.units import MIB
 
 CHUNK_VOXELS = 1 << 20
+LEAST_PERCENT = 0.1
+"""Smaller shares of voxels are told as less than this."""
 READING_BYTES = 8 << 20
 """What reading takes whatever the image: what is unpacked ahead, tables, the file's own buffer."""
 SCALED_BYTES = 16
@@ -65,10 +67,11 @@ def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
     """Read an image's voxels.
 
     Returns:
-        The array (z, y, x), int16 if the values are whole numbers that fit, else float32; and warnings.
+        The array (z, y, x), int16 if the values are whole numbers that fit, else float32; and what is
+        doubtful about it, see `finite`.
 
     Raises:
-        InputError: the file holds fewer voxels than its header claims, or is damaged.
+        InputError: the file holds fewer voxels than its header claims, is damaged, or has no finite value.
     """
     check_claim(stored)
     count = _count(stored)
@@ -92,7 +95,7 @@ def read_voxels(stored: StoredVoxels) -> tuple[Voxels, tuple[str, ...]]:
         raise InputError(
             f"{stored.path}: holds more voxels than its header says: one of them is damaged; export it again"
         )
-    return finite(sink.values.reshape(stored.size_zyx))
+    return finite(sink.values.reshape(stored.size_zyx), str(stored.path))
 
 
 def check_claim(stored: StoredVoxels) -> None:
@@ -160,11 +163,18 @@ def _fits(piece: NDArray[Any]) -> bool:
     return np.can_cast(piece.dtype, np.int16) or bool(piece.min() >= -32768 and piece.max() <= 32767)
 
 
-def finite(values: Voxels) -> tuple[Voxels, tuple[str, ...]]:
+def finite(values: Voxels, name: str) -> tuple[Voxels, tuple[str, ...]]:
     """Replace NaN and -inf by the smallest finite value, +inf by the largest, in place.
 
+    Args:
+        values: (z, y, x).
+        name: of the image, for the message.
+
     Returns:
-        The same array (z, y, x); and a warning where anything was replaced.
+        The same array; and a sentence where anything was replaced: what the scanner saw there is lost.
+
+    Raises:
+        InputError: not one value is finite.
     """
     if values.dtype == np.int16:
         return values, ()
@@ -177,8 +187,13 @@ def finite(values: Voxels) -> tuple[Voxels, tuple[str, ...]]:
         high = max(high, float(plane.max(initial=-np.inf, where=finite)))
     if not odd:
         return values, ()
-    if low > high:  # Not one is finite.
-        low = high = 0.0
+    if odd == values.size:
+        raise InputError(f"{name}: every voxel is NaN or infinite, there is no image in it; export it again")
     for plane in values:
         np.nan_to_num(plane, copy=False, nan=low, posinf=high, neginf=low)
-    return values, (f"{odd:,} voxels are NaN or infinite; they were taken as {low:g} (+inf as {high:g})",)
+    percent = 100 * odd / values.size
+    share = f"{percent:.1f} %" if percent >= LEAST_PERCENT else f"less than {LEAST_PERCENT} %"
+    return values, (
+        f"{odd:,} of {values.size:,} voxels ({share}) are NaN or infinite; they were taken as {low:g} "
+        f"(+inf as {high:g})",
+    )

@@ -47,7 +47,7 @@ def test_what_is_not_finite_is_replaced_in_a_copy_with_a_warning(dtype):
     array = np.arange(24, dtype=dtype).reshape(2, 3, 4) - 5
     array[0, 0, 1], array[1, 2, 3] = np.nan, np.inf
     made, warnings = as_read(volume_of(ONES, further=(array,)))
-    assert warnings == ("2 voxels are NaN or infinite; they were taken as -5 (+inf as 17)",)
+    assert warnings == ("2 of 24 voxels (8.3 %) are NaN or infinite; they were taken as -5 (+inf as 17)",)
     assert (made.further[0][0, 0, 1], made.further[0][1, 2, 3]) == (-5, 17)
     assert np.isnan(array[0, 0, 1])
 
@@ -59,7 +59,9 @@ def test_the_predictor_warns_of_what_is_not_finite(tmp_path):
     array[:, 0] = np.nan
     predictor = Predictor(make_bundle(tmp_path / "b"), device="cpu", threads=1)
     segmented = predictor.predict(volume_of(array, (2.5, 1.5, 1.0)))
-    assert segmented.warnings[0] == "576 voxels are NaN or infinite; they were taken as -250 (+inf as 150)"
+    told = f"576 of {array.size:,} voxels ({57600 / array.size:.1f} %) are NaN or infinite"
+    assert segmented.warnings[0] == f"{told}; they were taken as -250 (+inf as 150)"
+    assert segmented.image_doubts[0] == segmented.warnings[0]
     np.testing.assert_array_equal(segmented.labels, truth)
 
 

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from inference.errors import InputError
 from inference.imaging.formats import voxels
 from inference.imaging.formats.voxels import StoredVoxels, VoxelSink, read_voxels
 
@@ -39,13 +40,19 @@ def test_what_is_not_finite_becomes_the_lowest_and_the_highest(tmp_path):
     array = np.array([[[1.5, np.nan, -np.inf]], [[np.inf, np.nan, np.nan]], [[-2, 4, 0]]], np.float32)
     found, warnings = read_voxels(stored(tmp_path / "a", array))
     assert found.tolist() == [[[1.5, -2, -2]], [[4, -2, -2]], [[-2, 4, 0]]]
-    assert warnings == ("5 voxels are NaN or infinite; they were taken as -2 (+inf as 4)",)
+    assert warnings == ("5 of 9 voxels (55.6 %) are NaN or infinite; they were taken as -2 (+inf as 4)",)
 
 
-def test_an_image_of_nothing_finite_is_zero(tmp_path):
-    found, warnings = read_voxels(stored(tmp_path / "a", np.array([[[np.nan, np.inf]]], np.float32)))
-    assert found.tolist() == [[[0, 0]]]
-    assert warnings == ("2 voxels are NaN or infinite; they were taken as 0 (+inf as 0)",)
+def test_a_single_odd_voxel_is_less_than_a_tenth_of_a_percent(tmp_path):
+    array = np.ones((10, 10, 11), np.float32)
+    array[0, 0, 0] = np.nan
+    _, (warning,) = read_voxels(stored(tmp_path / "a", array))
+    assert warning.startswith("1 of 1,100 voxels (less than 0.1 %) are NaN")
+
+
+def test_an_image_of_nothing_finite_is_refused(tmp_path):
+    with pytest.raises(InputError, match="a: every voxel is NaN or infinite, there is no image in it"):
+        read_voxels(stored(tmp_path / "a", np.array([[[np.nan, np.inf]]], np.float32)))
 
 
 def one_nan():
