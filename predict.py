@@ -46,7 +46,14 @@ def parse(argv: Sequence[str] | None = None, program: str = "predict.py") -> Cal
     _add_ways(parser)
     _add_results(parser)
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    given = vars(parser.parse_args(argv))
+    known, left = parser.parse_known_args(argv)
+    if left and not any(word.startswith("-") for word in left):  # As of `--input *.nii.gz`.
+        more = f" and {len(left) - 1} more" if left[1:] else ""
+        remedy = "--input takes one path; of several images give the folder"
+        parser.exit(WRONG_CALL, f"{program}: error: {left[0]!r}{more}: {remedy}\n")
+    if left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    given = vars(known)
     return Call(**{**given, "format": tuple(given["format"])})
 
 

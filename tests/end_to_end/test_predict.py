@@ -46,6 +46,22 @@ def test_a_wrong_command_line_ends_in_2(argv, capsys):
     assert ended.value.code == 2
 
 
+@pytest.mark.parametrize(
+    ("argv", "named"),
+    [
+        (["--input", "a.nii.gz", "b.nii.gz"], "'b.nii.gz'"),
+        (["--input", "a.nii.gz", "b.nii.gz", "c.nii.gz", "--threads", "1"], "'b.nii.gz' and 1 more"),
+    ],
+)
+def test_several_images_are_told_in_one_line_to_be_given_as_a_folder(argv, named, capsys):
+    """A shell makes them of `--input *.nii.gz`."""
+    with pytest.raises(SystemExit) as ended:
+        predict.parse(argv)
+    assert ended.value.code == 2
+    told = f"predict.py: error: {named}: --input takes one path; of several images give the folder\n"
+    assert capsys.readouterr().err == told
+
+
 @pytest.mark.parametrize("option", ["--input", "--bundle", "--threads", "--host-memory-mb", "--statistics"])
 def test_an_option_that_takes_one_value_is_refused_a_second(option, capsys):
     """`--input A --input B` would run B alone; only --format may be repeated."""
