@@ -9,7 +9,7 @@ Sources: FLARE21-24 and AMOS22 challenge rules.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -43,7 +43,8 @@ class LabelSet:
     """Structures of one challenge and the ids they have in its label maps.
 
     Args:
-        name: short name, as on the command line.
+        name: short name, as on the command line. It does not count where label sets are compared: a set of
+            one's own may be called as its folder, and is the same when that is renamed.
         ids: structure name to id, 1 to 255; background is always 0 and not listed.
         pairs: the left/right pairs among the structures.
         lesions: the structures that are no organs: tumors and the like, which may be anywhere or nowhere.
@@ -53,7 +54,7 @@ class LabelSet:
             that holds other than printable characters: names go to terminals, tables and DICOM files.
     """
 
-    name: str
+    name: str = field(compare=False)
     ids: Mapping[str, int]
     pairs: tuple[Pair, ...] = ()
     lesions: tuple[str, ...] = ()

@@ -40,7 +40,7 @@ Activation = Softmax | Sigmoid
 class Output:
     """What the networks' channels mean and which label map is written."""
 
-    label_set: str
+    label_set: str = field(compare=False)
     """Name of the label set; any name will do, since `labels` says what is in it."""
     labels: Mapping[str, int]
     """Structure name to id in the written label map, 1 to 255."""

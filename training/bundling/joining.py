@@ -113,7 +113,9 @@ def said_once(bundle: ModelBundle, fuse: Fuse) -> dict[str, object]:
     """What a manifest says once for all of its members, by the name of the field."""
     manifest = bundle.manifest
     said: dict[str, object] = {
-        f"output.{field.name}": getattr(manifest.output, field.name) for field in fields(manifest.output)
+        f"output.{field.name}": getattr(manifest.output, field.name)
+        for field in fields(manifest.output)
+        if field.compare
     }
     said["inputs"] = [(channel.name, channel.modality) for channel in manifest.inputs]
     for name in ("orientation", "crop", "normalize"):

@@ -12,7 +12,7 @@ Every step looks for its own result first, so that a call that was interrupted g
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -35,6 +35,7 @@ from training.folds.fold_scores import raw_files, read_scores, score_labels, wri
 from training.folds.fold_splits import Split
 from training.recipes.recipe import FOREGROUND, Recipe
 from training.runs.checkpoints import load_checkpoint
+from training.runs.differences import first_difference
 from training.runs.lost_runs import refuse_lost_run
 from training.runs.run import timetable_of
 from training.runs.run_files import BEST, LAST
@@ -59,6 +60,23 @@ class Begun:
     """SHA-256 of the localization network's checkpoint."""
     data_hash: str | None = None
     """`data_hash` of all cases; none in older files."""
+
+    def other_than(self, wanted: "Begun") -> list[str]:
+        """What differs from what is wanted, in words such as `another seed (0, now 1)`; empty for nothing."""
+        held, names = (sorted(name for fold in one.folds for name in fold) for one in (self, wanted))
+        told = {
+            "another recipe": first_difference(self.recipe, wanted.recipe, ""),
+            "another seed": first_difference(self.seed, wanted.seed, ""),
+            "other cases held out": first_difference(held, names, ""),
+        }
+        if held == names:  # Other cases are dealt out to other folds, of which more need not be said.
+            told["other folds"] = first_difference(self.folds, wanted.folds, "")
+        apart = [f"{what} ({how})" for what, how in told.items() if how]
+        if self.localization != wanted.localization:
+            apart.append("another localization network")
+        if are_other_data(self.data_hash, wanted.data_hash):
+            apart.append("another data set")
+        return apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,14 +158,11 @@ class CrossValidation:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(path, wanted, shared=True)
             begun = wanted
-        names = [field.name for field in fields(Begun) if field.name != "data_hash"]
-        apart = [name for name in names if getattr(begun, name) != getattr(wanted, name)]
-        if are_other_data(begun.data_hash, wanted.data_hash):
-            apart.append("data set")
+        apart = begun.other_than(wanted)
         if apart:
             raise CheckpointError(
-                f"{path}: was begun with another {' and '.join(apart)}; go on with the same, or choose "
-                "another --output"
+                f"{path}: was begun with {' and '.join(apart)}; go on with the same, or choose another "
+                "--output"
             )
         if not self.recipe_file.exists():
             write_text(self.recipe_file, yaml.safe_dump(dump(self.recipe), sort_keys=False), shared=True)

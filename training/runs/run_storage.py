@@ -18,7 +18,9 @@ from training.runs.run_files import LAST, LOG
 from training.training_errors import CheckpointError
 
 NETWORK, RAW = "network", "raw"
-COMPARED = ("recipe", "seed", "precision", "cases", "anatomy")
+CASES = "cases"
+COMPARED = (CASES, "recipe", "seed", "precision", "anatomy")
+"""Cases first: a recipe may take figures from them, which differ with them."""
 
 
 def save_run(run: Run, name: str, *, moments: bool) -> None:
@@ -97,8 +99,9 @@ def _refuse_other(stored: RunInfo, info: RunInfo, path: Path) -> None:
         apart.append("data set")
     if apart:
         raise CheckpointError(
-            f"{path}: was written with another {apart[0]}{_how(stored, info, apart[0])}; resume with the "
-            f"same one, or choose another --output, with --init {path} to start from its weights"
+            f"{path}: was written with {_how(stored, info, apart[0])}; resume with the "
+            f"same{'' if apart[0] == CASES else ' one'}, or choose another --output, with --init {path} to "
+            "start from its weights"
         )
     if stored.norm_parts is not None and stored.norm_parts != info.norm_parts:
         raise CheckpointError(
@@ -109,12 +112,12 @@ def _refuse_other(stored: RunInfo, info: RunInfo, path: Path) -> None:
 
 
 def _how(stored: RunInfo, info: RunInfo, apart: str) -> str:
-    """What differs of a run, in brackets; nothing of what is known by its hash alone."""
-    if apart not in ("recipe", "seed", "precision", "cases"):
-        return ""
-    where = "" if apart == "recipe" else apart
-    found = first_difference(getattr(stored, apart), getattr(info, apart), where)
-    return f" ({found})" if found else ""
+    """What differs of a run, with both values in brackets; no values of what is known by its hash alone."""
+    other = f"other {CASES}" if apart == CASES else f"another {apart}"
+    if apart not in ("recipe", "seed", "precision", CASES):
+        return other
+    where = apart if apart in ("seed", "precision") else ""
+    return f"{other} ({first_difference(getattr(stored, apart), getattr(info, apart), where)})"
 
 
 def _named(prefix: str, network: nn.Module) -> dict[str, Tensor]:

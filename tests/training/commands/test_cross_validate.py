@@ -266,7 +266,8 @@ def test_two_folds_from_data_to_the_bundle_of_both(four, tmp_path, capsys):
     assert predict.main([*call, "--bundle", str(out / "bundle"), "--threads", "1"]) == 0
 
     assert main(words(recipe, four, out, *more, "--seed", 1)) == 1
-    assert "was begun with another seed and folds; go on with the same" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "was begun with another seed (0, now 1) and other folds ([0] now 1 more: case" in error
 
 
 @pytest.mark.slow

@@ -182,6 +182,17 @@ def test_a_run_that_found_its_set_beside_the_data_can_be_resumed(lungs, tmp_path
     assert main(words(recipe, lungs, tmp_path / "run", *more, "--resume")) == 0
 
 
+def test_a_run_goes_on_with_data_that_were_moved(lungs, tmp_path):
+    """A label set without a name has that of its folder, which counts for nothing."""
+    recipe, data = recipe_file(tmp_path, label_set="data"), tmp_path / "own"
+    more = ("--validation", "0", "--precision", "fp32")
+    shutil.copytree(lungs, data)
+    (data / "dataset.json").write_text(json.dumps(OWN))
+    assert main(words(recipe, data, tmp_path / "run", *more, "--steps", "2")) == 0
+    moved = data.rename(tmp_path / "my_cts")
+    assert main(words(recipe, moved, tmp_path / "run", *more, "--steps", "2", "--resume")) == 0
+
+
 def test_a_run_that_cannot_be_resumed_says_what_differs(lungs, tmp_path, capsys):
     recipe = recipe_file(tmp_path, label_set="data")
     more = ("--validation", "0", "--precision", "fp32")

@@ -1,5 +1,6 @@
 """What lies on disk decides what is left to do, and what a later call may ask for."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,17 +43,28 @@ def test_beginning_twice_is_going_on(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
-        ({"seed": 1}, "seed"),
-        ({"held_out": (("a",), ("b", "c"))}, "folds"),
-        ({"patch_zyx": [8, 8, 8]}, "recipe"),
-        ({"localization": Path(__file__)}, "localization"),
-        ({"contents": "as drawn anew"}, "data set"),
+        ({"seed": 1}, "another seed (0, now 1)"),
+        ({"held_out": (("a",), ("b", "c"))}, "other folds ([0] now 1 fewer: b)"),
+        ({"held_out": (("a",), ("b",))}, "other cases held out (now 1 fewer: c)"),
+        ({"patch_zyx": [8, 8, 8]}, "another recipe (patch_zyx[0] 16, now 8)"),
+        (
+            {"seed": 1, "patch_zyx": [8, 8, 8]},
+            "another recipe (patch_zyx[0] 16, now 8) and another seed (0, ",
+        ),
+        ({"localization": Path(__file__)}, "another localization network; go on with the same"),
+        ({"contents": "as drawn anew"}, "another data set; go on with the same"),
     ],
 )
 def test_another_question_is_refused(tmp_path, changed, named):
     whole_of(tmp_path).begin()
-    with pytest.raises(CheckpointError, match=f"was begun with another {named}; go on with the same"):
+    with pytest.raises(CheckpointError, match=re.escape(f"was begun with {named}")):
         whole_of(tmp_path, **changed).begin()
+
+
+def test_a_label_set_may_be_called_something_else_later(tmp_path):
+    """As where it has the name of the data's folder, and that is renamed."""
+    whole_of(tmp_path, label_set={"name": "own", "ids": {"liver": 1}}).begin()
+    whole_of(tmp_path, label_set={"name": "my_cts", "ids": {"liver": 1}}).begin()
 
 
 def test_a_damaged_state_is_named(tmp_path):

@@ -29,6 +29,30 @@ def test_the_first_field_that_differs(fields, said):
     assert bool(found) == bool(said)
 
 
-def test_names_of_cases():
-    assert first_difference(("a", "b"), ("a", "c"), "cases") == "cases[1] b, now c"
-    assert first_difference(("a", "b"), ("a",), "cases") == "cases ['a', 'b'], now ['a']"
+NUMBERED = tuple(f"case{number}" for number in range(9))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (("a", "b"), ("a", "c"), "cases now 1 more: c; 1 fewer: b"),
+        (("a", "b"), ("a",), "cases now 1 fewer: b"),
+        (("a",), ("a", "b"), "cases now 1 more: b"),
+        (("a", "b"), ("b", "a"), "cases now in another order"),
+        ((), NUMBERED[:4], "cases now 4 more: case0, case1, case2, case3"),
+        (NUMBERED, NUMBERED[8:], "cases now 8 fewer: case0, case1, case2 and 5 others"),
+        (NUMBERED, (*NUMBERED[:4], *NUMBERED[5:]), "cases now 1 fewer: case4"),
+    ],
+)
+def test_of_names_it_is_told_which_are_more_and_which_fewer(before, now, said):
+    assert first_difference(before, now, "cases") == said
+    assert first_difference(before, now, "") == said.removeprefix("cases ")
+
+
+def test_the_name_of_a_label_set_is_no_difference():
+    """It may be that of a folder, which may be called something else tomorrow."""
+    before = tiny_recipe(label_set={"name": "own", "ids": {"liver": 1}})
+    renamed = tiny_recipe(label_set={"name": "my_cts", "ids": {"liver": 1}})
+    other = tiny_recipe(label_set={"name": "my_cts", "ids": {"liver": 2}})
+    assert first_difference(before, renamed, "") == ""
+    assert first_difference(before, other, "") == "label_set.ids.liver 1, now 2"
