@@ -136,9 +136,10 @@ RULES: Mapping[str, Rule] = {
             "inference.preprocessing",
             "inference.geometry",
             "inference.errors",
-            # How much a process holds is measured in one way; what a full disk is, is told in one, and in one
-            # an interruption waits for the end of a step.
+            # How much a process holds is measured in one way; what a full disk is, is told in one, in one
+            # an interruption waits for the end of a step, and in one files are whole or not there.
             *("inference.runtime.process_memory", "leanseg.full_disk", "leanseg.ending"),
+            "leanseg.atomic_files",
         },
         {
             *("torch", "monai", "numpy", "scipy", "SimpleITK", "safetensors", "yaml", "tqdm"),
@@ -150,7 +151,7 @@ RULES: Mapping[str, Rule] = {
     "training.commands": Rule(
         {
             *("training", "model", "inference.runtime", "inference.errors"),
-            *("leanseg.ending", "leanseg.full_disk"),
+            *("leanseg.ending", "leanseg.full_disk", "leanseg.atomic_files"),
         },
         {"torch", "tqdm"},
     ),

@@ -3,45 +3,29 @@
 import errno
 import json
 import os
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from leanseg.atomic_files import atomic_path
 from leanseg.full_disk import REMEDY, is_full
 from model.schema import dump
 from training.training_errors import WriteError
 
-PARTIAL = ".partial"
-"""How the hidden names of unfinished files end."""
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR}
 """What the system says where nothing may be written, or where a file stands instead of a folder."""
 
 
 @contextmanager
-def whole_file(path: Path, *, shared: bool = False) -> Iterator[Path]:
-    """The name under which to write a file that takes its own when the block ends well, and else is removed.
-
-    A file that is already there stays until then.
-
-    Args:
-        path: file to write.
-        shared: several programs may write the same file at a time; what one of them that is killed leaves
-            behind is then not overwritten by the next.
+def whole_file(path: Path) -> Iterator[Path]:
+    """The file to write instead of `path`, whose place it takes as `atomic_path` says.
 
     Raises:
         WriteError: it cannot be written.
     """
-    writer = f".{uuid.uuid4().hex}" if shared else ""
-    partial = path.with_name(f".{path.name}{writer}{PARTIAL}")
-    try:
-        with writing(path):
-            yield partial
-            partial.replace(path)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with writing(path), atomic_path(path) as partial:
+        yield partial
 
 
 @contextmanager
@@ -64,25 +48,18 @@ def _remedy(folder: Path, error: OSError) -> str:
         return "choose a folder that can be written"
     if not folder.is_dir():
         return "its folder is not there, or was removed"
-    # A library that failed to write says so without a number: of what is left, a full disk is likeliest.
-    return REMEDY if is_full(error) or error.errno is None else "choose another folder"
+    return REMEDY if is_full(error) else "choose another folder"
 
 
-def sweep(folder: Path) -> None:
-    """Remove the unfinished files that killed programs left in a folder in which no other one is at work."""
-    for path in folder.glob(f".*{PARTIAL}"):
-        path.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str, *, shared: bool = False) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a text as `whole_file` does."""
-    with whole_file(path, shared=shared) as partial:
+    with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: object, *, shared: bool = False) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write a dataclass or JSON values as `write_text` does."""
-    write_text(path, json.dumps(dump(value), indent=1) + "\n", shared=shared)
+    write_text(path, json.dumps(dump(value), indent=1) + "\n")
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the JSON holds

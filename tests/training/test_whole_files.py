@@ -14,6 +14,8 @@ from training.whole_files import json_of, read_json, whole_file, write_text, wri
     [
         (errno.ENOSPC, "", "make room on the disk"),
         (errno.EIO, "", "choose another folder"),
+        # A library that says no number need not have met a full disk.
+        (None, "", "choose another folder"),
         (errno.EROFS, "", "choose a folder that can be written"),
         # A folder that could not be made is not there, but was not removed either.
         (errno.EACCES, "missing", "choose a folder that can be written"),
@@ -22,9 +24,10 @@ from training.whole_files import json_of, read_json, whole_file, write_text, wri
 )
 def test_the_remedy_fits_what_the_system_says(tmp_path, number, folder, remedy):
     path = tmp_path / folder / "log.jsonl"
+    said = "odd" if number is None else os.strerror(number)
     with pytest.raises(WriteError) as error, writing(path):
-        raise OSError(number, os.strerror(number))
-    assert str(error.value) == f"{path}: cannot be written ({os.strerror(number)}); {remedy}"
+        raise OSError(said) if number is None else OSError(number, said)
+    assert str(error.value) == f"{path}: cannot be written ({said}); {remedy}"
 
 
 def test_a_file_where_the_folder_should_be(tmp_path):
@@ -51,6 +54,17 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
         fill_the_disk()
     assert [each.name for each in tmp_path.iterdir()] == ["log.csv"]
     assert path.read_text(encoding="utf-8") == "old"
+
+
+def test_two_writers_of_one_file_have_each_a_file_of_their_own(tmp_path):
+    path = tmp_path / "log.csv"
+    with whole_file(path) as first:
+        first.write_text("first")
+        write_text(path, "second")
+        assert path.read_text(encoding="utf-8") == "second"
+        assert first.read_text(encoding="utf-8") == "first"
+    assert path.read_text(encoding="utf-8") == "first"
+    assert [each.name for each in tmp_path.iterdir()] == ["log.csv"]
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])

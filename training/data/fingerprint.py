@@ -264,12 +264,6 @@ def read_fingerprint(path: Path) -> Fingerprint:
     return fingerprint
 
 
-def write_fingerprint(path: Path, fingerprint: Fingerprint, *, shared: bool = False) -> None:
-    """Write a fingerprint; a file that is already there is replaced only when the new one is complete.
-
-    Args:
-        path: file to write.
-        fingerprint: what it shall hold.
-        shared: several programs may write it at a time.
-    """
-    write_json(path, fingerprint, shared=shared)
+def write_fingerprint(path: Path, fingerprint: Fingerprint) -> None:
+    """Write a fingerprint; a file that is already there is replaced only when the new one is complete."""
+    write_json(path, fingerprint)

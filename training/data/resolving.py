@@ -60,8 +60,7 @@ def resolved(
         if kept is not None:
             with writing(kept):
                 kept.parent.mkdir(parents=True, exist_ok=True)
-            # The jobs of an array of folds start together, and each takes it.
-            write_fingerprint(kept, fingerprint, shared=True)
+            write_fingerprint(kept, fingerprint)
     else:
         fingerprint = read_fingerprint(kept)
     return with_figures(recipe, fingerprint)

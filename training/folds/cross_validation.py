@@ -17,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+from leanseg.atomic_files import sweep
 from model.bundle import ModelBundle, file_sha256, load_bundle
 from model.labels import LabelSet
 from model.model_errors import BundleError
@@ -153,10 +154,11 @@ class CrossValidation:
             localization=None if network is None else file_sha256(network),
             data_hash=str(data_hash(self.cases[name] for name in sorted(self.cases))),
         )
+        sweep(self.folder)
         begun = _read_state(path)
         if begun is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(path, wanted, shared=True)
+            write_json(path, wanted)
             begun = wanted
         apart = begun.other_than(wanted)
         if apart:
@@ -165,11 +167,11 @@ class CrossValidation:
                 "--output"
             )
         if not self.recipe_file.exists():
-            write_text(self.recipe_file, yaml.safe_dump(dump(self.recipe), sort_keys=False), shared=True)
+            write_text(self.recipe_file, yaml.safe_dump(dump(self.recipe), sort_keys=False))
         for fold, held_out in enumerate(self.split.held_out):
             self.fold_folder(fold).mkdir(exist_ok=True)
             if not self.hold_out_file(fold).exists():
-                write_text(self.hold_out_file(fold), "".join(f"{name}\n" for name in held_out), shared=True)
+                write_text(self.hold_out_file(fold), "".join(f"{name}\n" for name in held_out))
 
     def trained(self, fold: int) -> bool:
         """Whether a fold's run has come to its end."""

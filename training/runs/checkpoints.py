@@ -8,6 +8,7 @@ on exactly as if it had not stopped.
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
+from leanseg.atomic_files import flush
 from model.schema import dump, parse
 from training.recipes.recipe import Recipe
 from training.training_errors import CheckpointError, NoCheckpointError
@@ -82,26 +84,27 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], info: RunInfo) ->
     """
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with whole_file(path) as partial:
-        partial.touch()
         mode = partial.stat().st_mode
         try:
             safetensors.torch.save_file(contents, partial, metadata={FORMAT: json.dumps(dump(info))})
         except safetensors.SafetensorError as error:
-            raise OSError(str(error)) from error
-        # The library writes files that only their owner may read.
+            raise _of_the_system(error) from error
+        # The library writes a file of its own, which only its owner may read, and renames it to this one.
         partial.chmod(mode)
-        _flush(partial)
     with writing(path):
-        _flush(path.parent)
+        flush(path.parent)
 
 
-def _flush(path: Path) -> None:
-    """Wait until a file, or a folder's list of files, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _of_the_system(error: safetensors.SafetensorError) -> OSError:
+    """What the system said, which the library tells as a text.
+
+    >>> import errno
+    >>> said = "Error while serializing: I/O error: No space left on device (os error 28)"
+    >>> _of_the_system(safetensors.SafetensorError(said)).errno == errno.ENOSPC
+    True
+    """
+    number = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(str(error)) if number is None else OSError(int(number[1]), os.strerror(int(number[1])))
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], RunInfo]:

@@ -47,10 +47,14 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 
     def disk_full(tensors, path, metadata):
         path.write_bytes(b"half")
-        raise OSError("disk full")
+        raise safetensors.SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        )
 
     monkeypatch.setattr(checkpoints.safetensors.torch, "save_file", disk_full)
-    with pytest.raises(WriteError, match=r"cannot be written \(disk full\); make room on the disk"):
+    with pytest.raises(
+        WriteError, match=r"cannot be written \(No space left on device\); make room on the disk"
+    ):
         save_checkpoint(path, {"network.a": torch.zeros(1)}, INFO)
     assert sorted(tmp_path.iterdir()) == [path]
     assert load_checkpoint(path)[0]["network.a"].item() == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from leanseg.atomic_files import sweep
 from leanseg.ending import is_ended, signal_of
 from leanseg.full_disk import line_of_system
 from training.commands.train_call import TrainCall
@@ -31,7 +32,6 @@ from training.runs.run_files import LAST
 from training.runs.step_times import TIMES, RunningClock, StepTimes
 from training.runs.watching import Watcher
 from training.training_errors import CheckpointError, TrainingError
-from training.whole_files import sweep
 
 TENSORBOARD = "training.runs.tensorboard_log"
 
