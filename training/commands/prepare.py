@@ -3,11 +3,12 @@
 `train --data STORE` reads what this wrote, by any recipe with the same grid: HU are stored, and become
 network input when they are read. Call it again to continue, or after cases were added or changed.
 
-exit codes: 0 done; 1 failed; 2 wrong call or recipe
+exit codes: 0 done; 1 failed; 2 wrong call or recipe, or another one is at work in the store
 """
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -16,12 +17,15 @@ from training.commands.options import add_overrides, add_workers, check_workers
 from training.data.checking import Expected, checked_cases
 from training.data.datalist import data_name
 from training.data.fingerprint import FINGERPRINT, write_fingerprint
+from training.data.found_cases import CaseFiles
 from training.data.label_agreement import refuse_other_names
-from training.data.preparing import copy_beside, prepare
+from training.data.preparing import copy_beside, prepare, refuse_other_folder
 from training.data.read_warnings import ReadWarnings
 from training.data.resolving import fingerprint_for, with_figures
 from training.data_place import folder_of
+from training.folder_lock import locked
 from training.recipes.loading import load_recipe
+from training.recipes.recipe import Recipe
 from training.training_errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -42,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Prepare as the command line says.
 
     Raises:
+        BusyError: another call is at work in the store.
         DataError: the data set is faulty, or there is something else at `--output`.
         RecipeError: the recipe or the call is faulty.
     """
@@ -53,6 +58,16 @@ def run(arguments: argparse.Namespace) -> int:
     cases = checked_cases(arguments.data, Expected(channels=len(recipe.stated_inputs)))
     if any(case.prepared for case in cases):
         raise DataError(f"{arguments.data}: is a prepared store already; give the data set")
+    refuse_other_folder(store)  # Before a lock is put there.
+    with locked(store):
+        made = _filled(store, cases, recipe, arguments)
+        copy_beside(base, store)
+    logger.info("%d cases prepared, %d were there: %s", made, len(cases) - made, store)
+    return 0
+
+
+def _filled(store: Path, cases: Sequence[CaseFiles], recipe: Recipe, arguments: argparse.Namespace) -> int:
+    """Write what is missing of a store, and its fingerprint; how many cases were brought to the grid."""
     fingerprint = None
     if recipe.takes_from_fingerprint:
         fingerprint = fingerprint_for([arguments.data], recipe, arguments.workers)
@@ -69,8 +84,6 @@ def run(arguments: argparse.Namespace) -> int:
             notes=notes,
         )
     notes.tell()
-    copy_beside(base, store)
     if fingerprint is not None:
         write_fingerprint(store / FINGERPRINT, fingerprint)
-    logger.info("%d cases prepared, %d were there: %s", made, len(cases) - made, store)
-    return 0
+    return made

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inference.imaging.volume import Volume
 from inference.preprocessing.intensity import NOTHING, channel_statistics
 from inference.preprocessing.resampling import model_size, resample_image, resample_labels
+from leanseg.atomic_files import sweep
 from model.arrays import F32, Zyx
 from model.label_files import FILES
 from model.manifest.resampling import along_axes
@@ -37,6 +38,7 @@ from training.data.read_warnings import ReadWarnings
 from training.data.sampling import class_points
 from training.data.stored_grid import StoredGrid, grid_hash, stored_grid
 from training.data_place import SPLITS, STORE
+from training.folder_lock import LOCK
 from training.random_streams import generator_of_name
 from training.recipes.recipe import Recipe
 from training.training_errors import DataError
@@ -62,6 +64,8 @@ def prepare(
 ) -> int:
     """Write a store, or what is missing of one.
 
+    Nobody else may be at work there meanwhile (`training.folder_lock`).
+
     Cases that an earlier call completed are left as they are, unless their files have changed since. Where
     these lie elsewhere now, the store says so from then on.
 
@@ -81,12 +85,13 @@ def prepare(
         DataError: the store is of another grid, or a case cannot be read.
         WriteError: the store cannot be written.
     """
+    refuse_other_folder(folder)
     if (folder / STORE).is_file():
         refuse_other_grid_of_store(folder, recipe)
-    elif folder.exists() and any(folder.iterdir()):
-        raise DataError(f"{folder}: holds something else than a prepared store; choose another --output")
     grid = stored_grid(recipe)
     (folder / "cases").mkdir(parents=True, exist_ok=True)
+    for swept in (folder, folder / "cases"):
+        sweep(swept)
     names = tuple(case.name for case in cases)
     folds = {case.name: case.fold for case in cases if case.fold is not None} or None
     info = StoreInfo(data=data_name, recipe=recipe.name, grid=grid, cases=names, folds=folds)
@@ -106,6 +111,20 @@ def prepare(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return made
+
+
+def refuse_other_folder(folder: Path) -> None:
+    """Make sure that a folder is a store, or may become one.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    if (
+        not (folder / STORE).is_file()
+        and folder.exists()
+        and {path.name for path in folder.iterdir()} - {LOCK}
+    ):
+        raise DataError(f"{folder}: holds something else than a prepared store; choose another --output")
 
 
 def _prepare_one(
@@ -203,19 +222,15 @@ def _source(path: Path) -> Source:
 
 def _write_array(path: Path, array: NDArray[Any]) -> None:
     before = (1,) * (array.ndim - 3)
+    packed = blosc2.asarray(
+        np.ascontiguousarray(array),
+        chunks=_fitted((*before, *CHUNK), array.shape),
+        blocks=_fitted((*before, *BLOCK), array.shape),
+        cparams=COMPRESSION,
+    )
+    # Not written by the library, which says of no failure what the system said.
     with whole_file(path) as partial:
-        partial.unlink(missing_ok=True)
-        try:
-            blosc2.asarray(
-                np.ascontiguousarray(array),
-                urlpath=str(partial),
-                mode="w",
-                chunks=_fitted((*before, *CHUNK), array.shape),
-                blocks=_fitted((*before, *BLOCK), array.shape),
-                cparams=COMPRESSION,
-            )
-        except RuntimeError as error:
-            raise OSError(" ".join(str(error).split())) from error
+        partial.write_bytes(packed.to_cframe())
 
 
 def _fitted(wanted: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:

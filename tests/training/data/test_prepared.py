@@ -1,11 +1,13 @@
 """Prepared stores give what the files give, a patch reads only its chunks, and work goes on when killed."""
 
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import blosc2
 import numpy as np
@@ -23,6 +25,7 @@ from training.data.batches import make_batch
 from training.data.folders import labelled_cases
 from training.data.sampling import draw_crop, draw_slab
 from training.data.store import CaseStore
+from training.folder_lock import LOCK, locked
 from training.folds.fold_scores import raw_files
 from training.folds.fold_splits import find_split
 from training.runs.checkpoints import load_checkpoint
@@ -239,6 +242,35 @@ def test_work_goes_on_after_a_kill(tmp_path, recipe_file):
     np.testing.assert_allclose(stored.image[:], fresh.image, atol=STEP)
 
 
+def test_two_calls_do_not_prepare_one_store(cubes, tmp_path, recipe_file, capsys):
+    """The second is refused while the first is at work, and continues when that is gone."""
+    store = tmp_path / "store"
+    words = ["prepare", str(cubes), "--recipe", str(recipe_file), "--output", str(store)]
+    with locked(store):
+        assert main(words) == 2
+    assert "store: another run is at work here" in capsys.readouterr().err
+    assert [path.name for path in store.iterdir()] == [LOCK]
+    assert main(words) == 0
+
+
+def test_no_lock_is_put_into_a_folder_of_something_else(cubes, tmp_path, recipe_file):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").touch()
+    assert (
+        main(["prepare", str(cubes), "--recipe", str(recipe_file), "--output", str(tmp_path / "other")]) == 1
+    )
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["notes.txt"]
+
+
+def test_files_that_a_killed_call_left_unfinished_are_removed(cubes, tmp_path, recipe_file):
+    store = prepared(cubes, recipe_file, tmp_path / "store")
+    left = [store / ".leanseg-1-dead.tmp", store / "cases/.leanseg-1-dead.tmp"]
+    for path in left:
+        path.touch()
+    prepared(cubes, recipe_file, store)
+    assert not any(path.exists() for path in left)
+
+
 def made_anew(monkeypatch):
     """Names of the cases that are prepared from here on."""
     names = []
@@ -437,10 +469,11 @@ def test_a_wrong_call_is_one_line(cubes, tmp_path, recipe_file, capsys, more, co
 
 
 def test_a_disk_that_is_full_is_one_line(cubes, tmp_path, recipe_file, capsys, monkeypatch):
-    def full(*_, **__):
-        raise RuntimeError("Could not build empty array")
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(blosc2, "asarray", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     words = ["prepare", str(cubes), "--recipe", str(recipe_file), "--output", str(tmp_path / "store")]
     assert main(words) == 1
-    assert "case0.image.b2nd: cannot be written" in capsys.readouterr().err
+    said = "case0.image.b2nd: cannot be written (No space left on device); make room on the disk"
+    assert said in capsys.readouterr().err
