@@ -16,10 +16,10 @@ demo: $(VENV)/.demo ## segment the phantom in examples/ with the embedded bundle
 	@$(BIN)/python docs/demonstration/my_ct.py "$(CT)"
 else
 demo: $(VENV)/.demo
-	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo
+	@$(BIN)/python predict.py --input examples/phantom/imagesTr --output build/demo --report build/demo/run.json
 	@$(BIN)/python -m eval score --pred build/demo --truth examples/phantom/labelsTr --labels flare23 --output build/demo/scores.csv --force
 	@$(BIN)/python -m eval picture --image examples/phantom/imagesTr/phantom_0000.nii.gz --labels build/demo/phantom.nii.gz \
-	    --truth examples/phantom/labelsTr/phantom.nii.gz --output build/demo/phantom.png --force >/dev/null
+	    --truth examples/phantom/labelsTr/phantom.nii.gz --run build/demo/run.json --output build/demo/phantom.png --force >/dev/null
 	@echo "picture: build/demo/phantom.png   labels: build/demo/phantom.nii.gz   scores: build/demo/scores.csv"
 endif
 

@@ -34,6 +34,20 @@ def find_labels(name_or_path: str) -> LabelSet:
     return labels
 
 
+def in_words(labels: LabelSet) -> str:
+    """What a label set holds, for readers who know no challenge by its name.
+
+    >>> in_words(LABEL_SETS["flare23"])
+    '13 abdominal organs and tumor (FLARE23)'
+    >>> in_words(LabelSet(name="own", ids={"femur": 1}))
+    '1 structure (OWN)'
+    """
+    kind = "abdominal organ" if LABEL_SETS.get(labels.name) == labels else "structure"
+    count = len(labels.organs)
+    organs = [f"{count} {kind}{'s' * (count != 1)}"] if count else []
+    return f"{' and '.join([*organs, *labels.lesions])} ({labels.name.upper()})"
+
+
 def foreign_label(held: Iterable[int], labels: LabelSet) -> str:
     """The complaint about a label map with a label that the set does not have; empty if all labels are known.
 

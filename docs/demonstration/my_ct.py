@@ -92,8 +92,8 @@ def show(ct: str) -> int:
     if len(scans) == 1:
         picture = str(MINE / "picture.png")
         drawn = MINE / scans[0]["output"]
-        words = (f"--labels={drawn}", f"--image={scans[0]['input']}", f"--output={picture}")
-        code = max(code, program("-m", "eval", "picture", *words))
+        words = (f"--labels={drawn}", f"--image={scans[0]['input']}", f"--run={MINE / 'run.json'}")
+        code = max(code, program("-m", "eval", "picture", *words, f"--output={picture}"))
     sys.stdout.write(
         f"open in a browser: {MINE / 'report' / 'index.html'}\n"
         f"picture: {picture}   labels: {' '.join(map(str, labels))}   volumes: {MINE / 'volumes.csv'}\n"

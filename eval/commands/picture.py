@@ -4,7 +4,8 @@ Structures are transparent overlays with a contour of the same colour; the legen
 truth, if given, is a dashed white contour, and the legend then shows each structure's Dice coefficient in the
 whole volume instead, or, where the truth does not hold it, how much of it was labelled (`+2 mL`). The
 patient's right is on the left; yellow ticks at the edges mark the other planes. A stack of few slices, too
-thin to be seen from the front, is drawn as up to three axial slices.
+thin to be seen from the front, is drawn as up to three axial slices. `--run` adds what was doubted of the
+labels, in red, and the name of the bundle that made them.
 
 exit codes: 0 drawn; 2 wrong input, nothing written
 """
@@ -23,6 +24,7 @@ from eval.label_sets import LABEL_SETS_HELP, check_labels, find_labels
 from eval.pictures.planes import canonical
 from eval.pictures.scene import Scene
 from eval.pictures.three_planes import draw
+from eval.report.result_accounts import account_in_run, maker_of_run
 from eval.scoring.metrics import label_boxes
 from eval.volumes import grid_difference, read_labels
 from model.arrays import U8
@@ -56,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=FLARE23.name,
         help=f"what the labels mean: {LABEL_SETS_HELP} (default: %(default)s)",
     )
+    parser.add_argument(
+        "--run",
+        type=Path,
+        metavar="JSON",
+        help="written by `predict.py --report` when it made PRED; its warnings and doubts of it, and the "
+        "bundle's name, are written into the picture",
+    )
     parser.add_argument("--title", help="heading (default: name of the CT's file)")
     parser.add_argument(
         "--output", type=Path, required=True, metavar="PNG", help="picture to write: .png, .pdf or .svg"
@@ -70,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise JudgingError(f"{output}: unknown kind of picture; end the name in {', '.join(FORMATS)}")
     check_writable((output,), arguments.force)
     label_set = find_labels(arguments.label_set)
+    run: Path | None = arguments.run
+    doubts = account_in_run(run, arguments.labels).doubts if run else ()
     ct = canonical(read_image(arguments.image))
     x_mm, y_mm, z_mm = ct.GetSpacing()
     scene = Scene(
@@ -80,6 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
         label_set=label_set,
         title=arguments.title or _stem(arguments.image),
         truth_name=arguments.truth_name,
+        doubts=doubts,
+        maker=maker_of_run(run) if run else "",
     )
     with atomic_path(output) as temporary:
         draw(scene, temporary)

@@ -1,6 +1,7 @@
 """What is written on and around the views of a picture: edges, marks, scale, title and legend."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,18 +13,20 @@ from matplotlib.patheffects import withStroke
 
 from eval.pictures.planes import Plane
 from eval.pictures.scene import Scene, View
-from eval.scoring.metrics import dice_per_label, label_boxes, labels_at_edge
+from eval.scoring.metrics import dice_per_label
 from model.colours import colours_of
 from model.organ_counts import ml_in_words, possible
 
 WINDOW_LEVEL_HU, WINDOW_WIDTH_HU = 40.0, 400.0
-BACKGROUND, TEXT, FAINT = "#0b0d10", "#eceff3", "#9aa4b2"
+BACKGROUND, TEXT, FAINT, DOUBT = "#0b0d10", "#eceff3", "#9aa4b2", "#ff6b6b"
 TRUTH_COLOUR, TICK = "#ffffff", "#ffd166"
 TICK_IN = 0.08
 WIDTH_IN, GAP_IN = 16.0, 0.18
 LEGEND_POINTS = 11.5
 LEGEND_ROW_IN = 0.27
 """Height of one row of the legend."""
+DOUBT_ROW_IN, LINE_LETTERS, MOST_DOUBT_LINES = 0.22, 170, 4
+"""Height of a line of doubts, how many letters of that size go into the picture's width, how many lines."""
 
 
 def mark_edges(axes: Axes, view: View) -> None:
@@ -106,6 +109,38 @@ def write_title(figure: Figure, scene: Scene, height_in: float) -> None:
     figure.text(left, 1 - 0.53 / height_in, line, color=FAINT, fontsize=11, ha="left", va="top")
 
 
+def doubt_lines(doubts: Sequence[str]) -> list[str]:
+    """Doubts as lines that fit into a picture's width, at most `MOST_DOUBT_LINES`; what is cut ends in …."""
+    return wrap(
+        f"Look before you trust it: {'; '.join(doubts)}" if doubts else "",
+        LINE_LETTERS,
+        max_lines=MOST_DOUBT_LINES,
+        placeholder=" …",
+    )
+
+
+def write_doubts(figure: Figure, lines: Sequence[str], height_in: float) -> None:
+    """Write what is doubtful in red below the title."""
+    for row, line in enumerate(lines):
+        y = 1 - (0.79 + row * DOUBT_ROW_IN) / height_in
+        text = figure.text(GAP_IN / WIDTH_IN, y, line, color=DOUBT, fontsize=11, ha="left", va="top")
+        text.set_parse_math(False)
+
+
+def write_foot(figure: Figure, scene: Scene, height_in: float) -> None:
+    """Write at the bottom what the picture is not for, whose labels it shows, and what `≥` in it means."""
+    said = ["Not for clinical use"]
+    if scene.maker:
+        said.append(f"labels by {scene.maker}")
+    if scene.truth is None and scene.at_edge:
+        said.append("≥ reaches the edge of the scan, which may cut off some of it")
+    line = "   ·   ".join(said)
+    text = figure.text(
+        GAP_IN / WIDTH_IN, 0.11 / height_in, line, color=FAINT, fontsize=10, ha="left", va="bottom"
+    )
+    text.set_parse_math(False)
+
+
 def volume_text(volume_ml: float) -> str:
     """A volume in whole millilitres, small ones to a tenth.
 
@@ -125,13 +160,12 @@ def draw_legend(figure: Figure, scene: Scene, left: float, top: float) -> None:
         {} if scene.truth is None else dice_per_label(scene.labels, scene.truth, scene.label_set.ids.values())
     )
     handles: list[Patch | Line2D] = []
-    at_edge = labels_at_edge(label_boxes(scene.labels), scene.labels.shape)
     colours, voxel_ml = colours_of(scene.label_set), float(np.prod(scene.spacing_zyx_mm)) / 1000
     for name in scene.present:
         colour, label = colours[name], scene.label_set.ids[name]
         volume = volume_text(np.count_nonzero(scene.labels == label) * voxel_ml)
         if scene.truth is None:
-            cut_off = label in at_edge and not volume.startswith("<")
+            cut_off = label in scene.at_edge and not volume.startswith("<")
             called = possible(name) if name in scene.label_set.lesions else name
             text = f"{called}  {'≥ ' if cut_off else ''}{volume}"
         elif not np.any(scene.truth == label):

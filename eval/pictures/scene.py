@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from eval.pictures.planes import Plane, Region, body_region, cut, most_informative, pixel_mm
+from eval.scoring.metrics import label_boxes, labels_at_edge
 from model.arrays import U8, Voxels, ZyxMm
 from model.labels import LabelSet
 
@@ -34,6 +35,11 @@ class Scene:
     truth_name: str = "truth"
     """What the legend calls them, where they are another program's labels and not the truth."""
 
+    doubts: tuple[str, ...] = ()
+    """What a reader should look at before the labels are trusted."""
+    maker: str = ""
+    """Name of the bundle that made the labels; empty where it is not known."""
+
     @cached_property
     def present(self) -> tuple[str, ...]:
         """The structures that the labels, or the truth, hold; found once, in passes over the whole volume."""
@@ -43,6 +49,11 @@ class Scene:
             for name, label in self.label_set.ids.items()
             if any(np.any(volume == label) for volume in shown)
         )
+
+    @cached_property
+    def at_edge(self) -> frozenset[int]:
+        """Labels that reach the edge of the scan, which may cut off some of each."""
+        return labels_at_edge(label_boxes(self.labels), self.labels.shape)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from eval.pictures.lettering import (
     BACKGROUND,
+    DOUBT_ROW_IN,
     FAINT,
     GAP_IN,
     LEGEND_ROW_IN,
@@ -24,10 +25,13 @@ from eval.pictures.lettering import (
     WIDTH_IN,
     WINDOW_LEVEL_HU,
     WINDOW_WIDTH_HU,
+    doubt_lines,
     draw_legend,
     mark_edges,
     mark_planes,
     scale_bar,
+    write_doubts,
+    write_foot,
     write_title,
 )
 from eval.pictures.scene import Scene, View, views_of
@@ -38,7 +42,7 @@ SOFTNESS = 0.4
 """Standard deviation of the smoothing of outlines, in pixels along their coarser side."""
 FINE_MM = 0.7
 """Contours are drawn on pixels of about this size, so that coarse voxels do not look like stairs."""
-LEGEND_IN, TITLE_IN, FOOT_IN = 2.8, 1.12, 0.3
+LEGEND_IN, TITLE_IN, FOOT_IN = 2.8, 1.12, 0.45
 DPI = 150
 
 
@@ -50,7 +54,9 @@ def draw(scene: Scene, path: Path) -> None:
     tallest_in = max(view.size_mm[0] for view in views) / mm_per_in
     # The legend has a title, a row for each structure, and one for the truth.
     legend_in = LEGEND_ROW_IN * (len(scene.present) + 2)
-    height_in = TITLE_IN + max(tallest_in, legend_in) + FOOT_IN
+    doubts = doubt_lines(scene.doubts)
+    title_in = TITLE_IN + DOUBT_ROW_IN * len(doubts)
+    height_in = title_in + max(tallest_in, legend_in) + FOOT_IN
     figure = Figure(figsize=(WIDTH_IN, height_in), facecolor=BACKGROUND)
     FigureCanvasAgg(figure)
     left_in = GAP_IN
@@ -58,14 +64,16 @@ def draw(scene: Scene, path: Path) -> None:
         view_height_in, view_width_in = (size / mm_per_in for size in view.size_mm)
         box = (
             left_in / WIDTH_IN,
-            (height_in - TITLE_IN - view_height_in) / height_in,
+            (height_in - title_in - view_height_in) / height_in,
             view_width_in / WIDTH_IN,
             view_height_in / height_in,
         )
         _draw_view(figure.add_axes(box), scene, view, views, mm_per_in)
         left_in += view_width_in + GAP_IN
     write_title(figure, scene, height_in)
-    draw_legend(figure, scene, left_in / WIDTH_IN, 1 - TITLE_IN / height_in)
+    write_doubts(figure, doubts, height_in)
+    write_foot(figure, scene, height_in)
+    draw_legend(figure, scene, left_in / WIDTH_IN, 1 - title_in / height_in)
     figure.savefig(path, dpi=DPI, facecolor=BACKGROUND, format=path.suffix.lstrip(".").lower())
 
 

@@ -18,6 +18,7 @@ from eval.comparing.rank_table import details_beside
 from eval.comparing.ranking_rules import RANKINGS
 from eval.eval_errors import JudgingError
 from eval.files import case_among, read_csv, stem_of
+from eval.label_sets import in_words
 from eval.measuring.efficiency import Status
 from eval.measuring.efficiency_table import CT_SHA256, OFFICIAL_COLUMNS, REMARK, STATUS
 from eval.measuring.trace import GPU, OWN_RAM, RAM, TIME, Trace, read_trace
@@ -73,6 +74,8 @@ def page_data(tables: Tables, title: str) -> Json:
     return {
         "title": title,
         "challenge": challenge.labels.name,
+        "labels": in_words(challenge.labels),
+        "maker": "",
         "metrics": [str(metric) for metric in metrics],
         "structures": structures_of(challenge),
         "cases": [

@@ -63,6 +63,27 @@ def images_of_run(run: Path) -> Mapping[str, Path]:
     return {case: path for case, path in images.items() if path.exists()}
 
 
+def account_in_run(run: Path, labels: Path) -> Account:
+    """What the report of a run says of one label map, which may have been moved since.
+
+    Raises:
+        JudgingError: the file cannot be read, is no report of a run, or says nothing of such a label map.
+    """
+    told = accounts_of_run(run).get(stem_of(labels.name))
+    if told is None:
+        raise JudgingError(f"{run}: tells of no {labels.name}; give the report of the run that made it")
+    return told
+
+
+def maker_of_run(run: Path) -> str:
+    """Name of the bundle that made the label maps of a run, by its report; empty where it names none.
+
+    Raises:
+        JudgingError: the file cannot be read or is no report of a run.
+    """
+    return _read(run, lambda document: str(document.get("bundle", {}).get("name", "")), NO_REPORT)
+
+
 def accounts_beside(predictions: Path) -> Mapping[str, Account]:
     """Case to what a cohort wrote of it into the folder of its label maps, or into one below.
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from eval.eval_errors import JudgingError
 from eval.files import images_by_stem, stem_of
-from eval.label_sets import check_labels
+from eval.label_sets import check_labels, in_words
 from eval.report.case_script import CONVERT
 from eval.report.page_data import Json, structures_of
-from eval.report.result_accounts import Account, accounts_beside, accounts_of_run
+from eval.report.result_accounts import Account, accounts_beside, accounts_of_run, maker_of_run
 from eval.scoring.challenges import DECIMALS, Challenge, structure_volumes_ml
 from eval.scoring.metrics import label_boxes, labels_at_edge
 from eval.volumes import read_labels
@@ -22,6 +22,8 @@ from model.organ_counts import ml_in_words, organs_in_words, possible
 
 def unscored_page(predictions: Path, run: Path | None, challenge: Challenge, title: str | None) -> Json:
     """All data of the page but the voxels; a label map that cannot be read is a case in error.
+
+    Cases in error come first, then those with doubts, then the others.
 
     Args:
         predictions: folder of label maps, those in folders below it too, as a cohort writes them.
@@ -40,9 +42,13 @@ def unscored_page(predictions: Path, run: Path | None, challenge: Challenge, tit
         raise JudgingError(f"{predictions}: holds no label map; give the folder that they were written to")
     cases = [_case(stem, path, challenge, accounts.get(stem, Account())) for stem, path in paths.items()]
     cases += [_failed(stem, told) for stem, told in accounts.items() if told.failure and stem not in paths]
+    # Stable: by name within each kind.
+    cases.sort(key=lambda case: (not case["error"], not case["doubts"]))
     return {
         "title": title or (cases[0]["stem"] if len(cases) == 1 else predictions.resolve().name),
         "challenge": challenge.labels.name,
+        "labels": in_words(challenge.labels),
+        "maker": maker_of_run(run) if run else "",
         "metrics": [],
         "structures": _structures(challenge),
         "cases": cases,

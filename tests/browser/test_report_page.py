@@ -106,15 +106,17 @@ def test_one_case_is_a_dot_that_no_box_hides(page, browser, tmp_path):
 
 def test_without_scores_it_shows_volumes_and_doubts(page, browser, tmp_path):
     pred = page.parents[1] / "pred"
-    doubted = {"output": "case001.nii.gz", "warnings": [], "doubts": ["no <b>liver</b>"]}
+    doubted = {"output": "case002.nii.gz", "warnings": [], "doubts": ["no <b>liver</b>"]}
     (tmp_path / "run.json").write_text(json.dumps({"cases": [doubted]}))
     words = ("--pred", pred, "--run", tmp_path / "run.json", "--output", tmp_path / "report", "--jobs", 1)
     assert main(["report", *map(str, words)]) == 0
-    browser.open(tmp_path / "report" / "index.html", "#case=case001")
-    browser.wait(f"{READY} === 'case001'")
+    browser.open(tmp_path / "report" / "index.html", "#case=case002")
+    browser.wait(f"{READY} === 'case002'")
     assert "<b>liver</b>" in browser.do("document.querySelector('#case .error').textContent")
-    liver_ml = browser.do("Number(document.querySelector('#case .organs tbody td').textContent)")
-    assert liver_ml == browser.do("Number(document.querySelector('#table tbody td').textContent)") > 0
+    liver_ml = browser.do("document.querySelector('#case .organs tbody td').textContent")
+    assert liver_ml == browser.do("document.querySelector('#table tbody td').textContent")
+    assert float(liver_ml.removeprefix("≥ ")) > 0
+    assert browser.do(NAMES) == ["case002", "case001"], "the doubted one comes first"
     assert "LK left kidney" in browser.do("document.getElementById('scale').textContent")
     for part in ("organs", "worst-cases"):
         assert browser.do(f"getComputedStyle(document.getElementById('{part}')).display") == "none"
@@ -134,7 +136,8 @@ def only_case(tmp_path_factory):
     write(folder / "mine" / "ct.nii.gz", labels, (3.0, 2.0, 2.0))
     crumb = {"organ": "spleen", "touches_edge": False, "crumb": True}
     doubted = {"output": "ct.nii.gz", "warnings": [], "doubts": ["a long doubt " * 12], "organs": [crumb]}
-    (folder / "run.json").write_text(json.dumps({"cases": [doubted]}))
+    run = {"bundle": {"name": "my bundle"}, "cases": [doubted]}
+    (folder / "run.json").write_text(json.dumps(run))
     words = ("--pred", folder / "mine", "--run", folder / "run.json", "--output", folder / "report")
     assert main(["report", *map(str, words), "--jobs", "1"]) == 0
     return folder / "report" / "index.html"
@@ -172,7 +175,11 @@ def test_below_an_only_case_its_structures_are_listed(only_case, browser):
     browser.key("Escape")
     browser.wait("!document.getElementById('case').open")
     assert browser.do("document.getElementById('title').textContent") == "ct"
-    assert browser.do("document.getElementById('kicker').textContent").endswith("1 case")
+    kicker = "LeanSeg report · 13 abdominal organs and tumor (FLARE23) · 1 case"
+    assert browser.do("document.getElementById('kicker').textContent") == kicker
+    said = "Labels by my bundle. Not for clinical use."
+    assert browser.do("document.getElementById('foot').textContent").endswith(said)
+    assert said in browser.do("document.querySelector('#case header').textContent")
     assert browser.do("document.querySelectorAll('#table tbody tr').length") == 14
     assert "2 of 13 organs (mere crumbs of spleen; cut off: stomach)" in browser.do(
         "document.getElementById('count').textContent"

@@ -50,6 +50,8 @@ const LeanSeg = { data: JSON.parse(document.getElementById("data").textContent) 
   LeanSeg.CUT = "≥: reaches the edge of the scan, which may cut off some of it";
   LeanSeg.counted = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
 
+  LeanSeg.DISCLAIMER = `${LeanSeg.data.maker ? `Labels by ${LeanSeg.data.maker}. ` : ""}Not for clinical use.`;
+
   // What is said of a structure of which there is too little to count as found.
   LeanSeg.remark = (item, structure) => {
     const [text, title] = item.crumbs?.includes(structure.name)

@@ -286,6 +286,7 @@
           {},
           el("h2", { id: "case-title", text: item.stem }),
           el("p", { class: "facts" }, facts, item.log ? el("a", { href: item.log, text: "   log" }) : null),
+          el("p", { class: "facts", text: LeanSeg.DISCLAIMER }),
         ),
         el("div", { class: "looks", role: "group", "aria-label": "What is shown", id: "looks" }),
         el(

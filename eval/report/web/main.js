@@ -3,7 +3,7 @@
   const { data, el, byId, counted } = LeanSeg;
   byId("title").textContent = data.title;
   byId("kicker").textContent =
-    `LeanSeg report · ${data.challenge.toUpperCase()} · ${counted(data.cases.length, "case")}`;
+    `LeanSeg report · ${data.labels} · ${counted(data.cases.length, "case")}`;
   LeanSeg.figures();
   LeanSeg.sections();
   LeanSeg.table();
@@ -25,7 +25,9 @@
   byId("foot").textContent =
     (scored ? "Confidence intervals are 95 % bootstrap intervals over six cases or more. " : "") +
     "Organ colours can be told apart with colour blindness. Pictures show the soft-tissue window, 40 ± 200 HU, " +
-    `at the reduced size that is embedded; ${scored ? "scores" : "volumes"} were computed at full size. Not for clinical use.`;
+    `at the reduced size that is embedded; ${scored ? "scores" : "volumes"} were computed at full size. ` +
+    (data.cases.some((item) => item.cut?.length) ? `${LeanSeg.CUT}. ` : "") +
+    LeanSeg.DISCLAIMER;
 
   // Where the figures come from: each table, and what is kept of how it was made.
   const machine = ({ system, processor, processors, memory_gb: memory }) =>

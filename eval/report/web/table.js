@@ -41,7 +41,8 @@
 
   const NUMBERS = [undefined, "volume"];
 
-  const state = { column: scored ? 1 : 0, down: false };
+  // Without scores, cases come as they are: errors, doubts, the others.
+  const state = { column: scored ? 1 : null, down: false };
   const rows = new Map();
 
   // Dark is bad; a scale of lightness that survives colour blindness and grey print.
@@ -97,6 +98,7 @@
   }
 
   function compare(a, b) {
+    if (state.column === null) return 0;
     const [x, y] = [a, b].map(COLUMNS[state.column].value);
     const missing = (value) => value === null || value === undefined;
     if (missing(x) || missing(y)) return missing(x) - missing(y);
@@ -252,7 +254,7 @@
     }
     for (const item of data.cases) rows.set(item, rowsOf(item));
     byId("table").append(
-      el("caption", { text: `Cases${scored ? ", worst first" : ""}. A heading sorts; a name opens the case.` }),
+      el("caption", { text: `Cases, ${scored ? "worst" : "errors and doubts"} first. A heading sorts; a name opens the case.` }),
       headings(),
       el("tbody"),
     );

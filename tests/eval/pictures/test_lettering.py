@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from eval.pictures.lettering import draw_legend
+from eval.pictures.lettering import doubt_lines, draw_legend, write_doubts, write_foot
 from tests.eval.pictures.test_picture_pixels import scene
 
 
@@ -47,3 +47,33 @@ def test_what_the_truth_does_not_hold_has_its_volume():
         labels={"liver": cube, "spleen": (slice(15, 17),) * 3}, truth=scene(labels={"liver": cube}).labels
     )
     assert legend(both) == ("DSC with the truth", ["1.00  liver", "+< 0.1 mL  spleen", "truth"])
+
+
+def foot(what):
+    figure = Figure()
+    write_foot(figure, what, 5.0)
+    (text,) = figure.texts
+    return text.get_text()
+
+
+def test_the_foot_says_whose_labels_they_are_and_what_they_are_not_for():
+    inner, edge = {"liver": (slice(1, 3),) * 3}, {"liver": (slice(0, 3),) * 3}
+    assert foot(scene(labels=inner)) == "Not for clinical use"
+    assert foot(scene(labels=inner, maker="mine")) == "Not for clinical use   ·   labels by mine"
+    assert foot(scene(labels=edge)).endswith(
+        "·   ≥ reaches the edge of the scan, which may cut off some of it"
+    )
+    compared = scene(labels=edge, truth=scene(labels=edge).labels)
+    assert foot(compared) == "Not for clinical use", "scores stand where volumes would"
+
+
+def test_doubts_are_lines_that_fit_and_signs_in_them_are_no_formulas():
+    assert doubt_lines(()) == []
+    assert doubt_lines(("no liver", "odd")) == ["Look before you trust it: no liver; odd"]
+    many = doubt_lines(["thirty letters and one blank or"] * 40)
+    assert (len(many), max(map(len, many)) <= 170, many[-1].endswith(" …")) == (4, True, True)
+    figure = Figure()
+    write_doubts(figure, ["$a$", "b"], 5.0)
+    first, second = figure.texts
+    assert (first.get_text(), first.get_parse_math()) == ("$a$", False)
+    assert first.get_position()[1] > second.get_position()[1]

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -84,6 +86,22 @@ def test_a_picture_is_drawn(patient, tmp_path, suffix):
         assert text.startswith(b"%PDF" if suffix == "pdf" else b"<?xml")
     assert picture(ct, labels, "--output", str(output)) == 2
     assert picture(ct, labels, "--output", str(output), "--force") == 0
+
+
+def test_doubts_of_the_run_stand_in_the_picture(patient, tmp_path, capsys):
+    """One line of them is 0.22 inches of 150 pixels."""
+    ct, labels, _ = patient
+    cases = [{"output": "pred.nii.gz", "warnings": [], "doubts": ["no spleen"]}]
+    (tmp_path / "run.json").write_text(json.dumps({"bundle": {"name": "mine"}, "cases": cases}))
+    run = ("--run", str(tmp_path / "run.json"))
+    plain, doubted = tmp_path / "plain.png", tmp_path / "doubted.png"
+    assert picture(ct, labels, "--output", str(plain)) == 0
+    assert picture(ct, labels, *run, "--output", str(doubted)) == 0
+    tall, taller = (sitk.ReadImage(str(path)).GetHeight() for path in (plain, doubted))
+    assert taller - tall == 33
+    other = write(tmp_path / "other.nii.gz", np.zeros((10, 30, 40), np.uint8))
+    assert picture(ct, other, *run, "--output", str(tmp_path / "other.png")) == 2
+    assert "run.json: tells of no other.nii.gz; give the report of the run" in capsys.readouterr().err
 
 
 def test_a_picture_without_any_label(patient, tmp_path):

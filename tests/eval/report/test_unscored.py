@@ -100,10 +100,26 @@ def test_doubts_of_the_run_stand_with_their_case(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({"cases": [doubted, good]}))
     words = ("--pred", tmp_path / "found", "--run", tmp_path / "run.json", "--output", tmp_path / "report")
     assert call("report", *words, "--jobs", 1) == 0
-    assert [case["doubts"] for case in data_in(tmp_path)["cases"]] == [
-        [],
-        ["has only 12 slices", "no left kidney"],
-    ]
+    data = data_in(tmp_path)
+    assert {case["stem"]: case["doubts"] for case in data["cases"]} == {
+        "a": [],
+        "b": ["has only 12 slices", "no left kidney"],
+    }
+    assert (data["maker"], data["labels"]) == ("", "13 abdominal organs and tumor (FLARE23)")
+
+
+def test_errors_come_first_then_doubts_each_by_name(tmp_path):
+    found(tmp_path, *(f"{name}.nii.gz" for name in "abcd"))
+    doubts = {"b": ["no liver"], "d": ["no spleen"], "a": [], "c": []}
+    cases = [{"output": f"{name}.nii.gz", "warnings": [], "doubts": told} for name, told in doubts.items()]
+    failed = {"output": "z.nii.gz", "error": "no header", "warnings": [], "doubts": []}
+    run = {"bundle": {"name": "my <b>bundle</b>"}, "cases": [*cases, failed]}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    words = ("--pred", tmp_path / "found", "--run", tmp_path / "run.json", "--output", tmp_path / "report")
+    assert call("report", *words, "--jobs", 1) == 0
+    data = data_in(tmp_path)
+    assert [case["stem"] for case in data["cases"]] == ["z", "b", "d", "a", "c"]
+    assert data["maker"] == "my <b>bundle</b>"
 
 
 def told(organ, **more):
@@ -173,7 +189,7 @@ def test_results_of_a_cohort_are_found_as_it_writes_them(tmp_path):
     words = ("--pred", tmp_path / "found", "--images", tmp_path / "scans", "--output", tmp_path / "report")
     assert call("report", *words, "--jobs", 1) == 0
     cases = {case["stem"]: case for case in data_in(tmp_path)["cases"]}
-    assert list(cases) == ["p1/s1/ct", "p1/series", "p2/ct"]
+    assert list(cases) == ["p2/ct", "p1/s1/ct", "p1/series"]
     assert (cases["p1/s1/ct"]["crumbs"], cases["p1/s1/ct"]["parts"]) == (["liver"], ["spleen"])
     failed = cases["p2/ct"]
     assert (failed["error"], failed["doubts"], failed["volume"]) == ("holds no whole header", ["odd"], None)
@@ -187,7 +203,7 @@ def test_a_map_that_cannot_be_read_is_named_and_the_others_are_shown(tmp_path, c
     words = ("--pred", tmp_path / "found", "--output", tmp_path / "report", "--jobs", 1)
     assert call("report", *words) == 1
     assert "broken.nii.gz" in capsys.readouterr().err
-    good, bad = data_in(tmp_path)["cases"]
+    bad, good = data_in(tmp_path)["cases"]
     assert good["volumes_ml"][0] == 0.72
     assert bad["volumes_ml"] is None
     assert "broken.nii.gz" in bad["error"]
