@@ -12,6 +12,7 @@ from tests.inference.dicom_files import (
     DIRECTORY,
     HTJ2K,
     JPEG_LOSSLESS,
+    deflated,
     dicom,
     element,
     enhanced,
@@ -71,6 +72,12 @@ def dicom_file(content):
         (folder / "case" / "1.dcm").write_bytes(content)
 
     return write
+
+
+def deflated_slices(folder):
+    (folder / "case").mkdir()
+    for z, plane in enumerate(CT):
+        (folder / "case" / f"{z}.dcm").write_bytes(deflated(plane + 1024, z=2.5 * z))
 
 
 def dicom_slices(of_all=None, **of_one):
@@ -265,6 +272,7 @@ WORKS = {
         "clip.dcm, of another series or class, holds 2 frames of compressed pixels; left out",
     ),
     "DICOM with compressed pixels": (series(straight(4), size=(48, 64), compressor="JPEG2000"), None),
+    "DICOM deflated": (deflated_slices, None),
     "enhanced DICOM, all slices in one file": (
         dicom_file(enhanced(CT + 1024, [2.5 * i for i in range(len(CT))])),
         None,
@@ -370,9 +378,9 @@ REFUSED = {
     "broken link": (lambda folder: (folder / NAME).symlink_to(folder / "nowhere"), "No such file"),
     "folder named like an image": (lambda folder: (folder / NAME).mkdir(), "holds no DICOM images"),
     "damaged DICOM slice": (damaged_slice, "1_002.dcm: is damaged"),
-    "DICOM deflated": (
+    "deflated DICOM that is damaged": (
         dicom_file(dicom(np.zeros((2, 3), np.int16), DEFLATED)),
-        "its header is deflated, which is not read; unpack the series (DCMTK: dcmconv +te)",
+        "its deflated part is damaged",
     ),
     "DICOM compressed in a way that is not read": (
         dicom_file(dicom(np.zeros((2, 3), np.int16), HTJ2K)),

@@ -1,6 +1,7 @@
 """DICOM files of our own making, byte by byte."""
 
 import struct
+import zlib
 
 import numpy as np
 
@@ -60,6 +61,13 @@ def dicom(pixels, syntax=EXPLICIT, z=0.0, extra=b"", sop_class="", **changes):
         (0x00281053, "DS", values["slope"]), (0x7FE00010, "OW", stored),
     ]  # fmt: skip
     return start(syntax, sop_class) + extra + b"".join(element(*e, syntax) for e in elements)
+
+
+def deflated(pixels, **said):
+    """The same with all after its start deflated."""
+    head, whole = start(DEFLATED, said.get("sop_class", "")), dicom(pixels, DEFLATED, **said)
+    pack = zlib.compressobj(wbits=-15)
+    return head + pack.compress(whole[len(head) :]) + pack.flush()
 
 
 def segmentation(sop_class=SEG):

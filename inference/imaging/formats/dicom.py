@@ -19,6 +19,7 @@ from inference.geometry import Geometry
 from inference.imaging.formats.dicom_choice import CT, choose_series
 from inference.imaging.formats.dicom_discord import commonest, discord, name_of, names_of
 from inference.imaging.formats.dicom_file import DicomImage
+from inference.imaging.formats.file_bytes import MOST_INFLATED, FileBytes
 from inference.imaging.formats.image_file import mended_geometry, spaced
 from inference.imaging.formats.unpack import PIXEL_BYTES, PROCESS_MB, unpacker
 from inference.imaging.formats.voxels import VoxelSink, expected_bytes
@@ -35,6 +36,8 @@ slices."""
 PLAIN_PIXEL_BYTES = 20
 """What a pixel of a slice that is not packed takes while it is read: as stored, shifted, and in double
 precision while it is rescaled."""
+DEFLATED_MB = 2 * MOST_INFLATED / MIB
+"""What a deflated file takes at most, as it lies on disk and inflated."""
 TILT_DEGREES = 0.5
 
 
@@ -65,6 +68,7 @@ class Series:
         return max(
             (PROCESS_MB if image.is_packed else 0.0)
             + image.rows * image.columns * (PIXEL_BYTES if image.is_packed else PLAIN_PIXEL_BYTES) / MIB
+            + (0.0 if image.deflated_at is None else DEFLATED_MB)
             for image in self.images
         )
 
@@ -206,10 +210,14 @@ def _pixels(image: DicomImage) -> NDArray[np.generic]:
     count = image.rows * image.columns
     try:
         with image.path.open("rb") as file:
-            file.seek(image.pixels_at)
-            held = file.read(count * image.stored.itemsize)
+            data = FileBytes(file)
+            if image.deflated_at is not None:
+                data = data.inflated(image.deflated_at)
+            held = data[image.pixels_at : image.pixels_at + count * image.stored.itemsize]
     except OSError as error:
         raise InputError(f"{image.path}: cannot be read ({reason(error)})") from error
+    except ValueError as error:
+        raise InputError(f"{image.path}: is damaged ({error}); copy the series again") from error
     if len(held) != count * image.stored.itemsize:
         raise InputError(f"{image.path}: is truncated; copy the series again")
     raw = np.frombuffer(held, image.stored)

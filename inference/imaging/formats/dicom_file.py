@@ -15,20 +15,20 @@ import numpy as np
 from inference.errors import InputError, reason
 from inference.imaging.formats.dicom_walk import (
     BIG_ENDIAN,
+    DEFLATED,
     FRAME_GROUPS,
     IMPLICIT,
     SHARED_GROUPS,
     UNDEFINED,
     WANTED,
     DamagedError,
-    DeflatedError,
     DicomWalk,
 )
 from inference.imaging.formats.file_bytes import FileBytes
 from model.arrays import F64
 
 LARGEST_SIDE = 8192
-_PLAIN = {IMPLICIT, BIG_ENDIAN, "1.2.840.10008.1.2.1"}
+_PLAIN = {IMPLICIT, BIG_ENDIAN, DEFLATED, "1.2.840.10008.1.2.1"}
 _JPEG = "1.2.840.10008.1.2.4."
 _GDCM_UNPACKS = {
     *(_JPEG + kind for kind in ("50", "51", "57", "70", "80", "81", "90", "91")),
@@ -81,7 +81,9 @@ class DicomImage:
     pixels_at: int
     """Byte of the file at which the pixels begin."""
     is_packed: bool
-    """Whether the pixels are compressed, JPEG for example."""
+    """Whether the pixels are compressed by themselves, JPEG for example."""
+    deflated_at: int | None = None
+    """Byte from which on all of the file is deflated, `pixels_at` counts in what comes out; None: plain."""
     frame: int = 0
     """Which of the file's frames, from 0."""
     is_slope_zero: bool = False
@@ -134,7 +136,7 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
         or a segmentation does.
 
     Raises:
-        InputError: the file is damaged, or packed as a whole.
+        InputError: the file is damaged.
     """
     try:
         if not path.stat().st_size:
@@ -143,10 +145,6 @@ def read_dicom_file(path: Path) -> list[DicomImage]:
             walk = DicomWalk(FileBytes(file))
             walk.run()
             return _images(path, walk)
-    except DeflatedError as error:
-        raise InputError(
-            f"{path}: its header is deflated, which is not read; unpack the series (DCMTK: dcmconv +te)"
-        ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     except (DamagedError, ValueError, struct.error, IndexError) as error:
@@ -175,7 +173,7 @@ def _images(path: Path, walk: DicomWalk) -> list[DicomImage]:
         raise DamagedError(f"an image of {columns} × {rows} × {frames} pixels of {bits} bits")
     samples, (start, length) = number.get("SamplesPerPixel", 1), walk.pixels
     is_packed = walk.syntax not in _PLAIN
-    unread = _unread(walk.syntax, values, frames) if is_packed else None
+    unread = _unread(walk.syntax, values, frames) if is_packed or walk.syntax == DEFLATED else None
     if is_packed and length != UNDEFINED and unread is None:
         raise DamagedError("compressed pixels that are not in fragments")
     frame_bytes = rows * columns * samples * bits // 8
@@ -203,7 +201,7 @@ def _images(path: Path, walk: DicomWalk) -> list[DicomImage]:
         "unread": unread,
         "rows": rows,
         "columns": columns, "samples": samples, "bits_stored": stored, "high_bit": high,
-        "is_packed": is_packed,
+        "is_packed": is_packed, "deflated_at": walk.deflated_at,
         "stored": np.dtype(f"{walk.order}{'i' if number.get('PixelRepresentation', 0) else 'u'}{bits // 8}"),
     }  # fmt: skip
     return [
@@ -214,6 +212,8 @@ def _images(path: Path, walk: DicomWalk) -> list[DicomImage]:
 
 def _unread(syntax: str, values: Mapping[str, bytes], frames: int) -> Unread | None:
     """Why compressed pixels cannot be unpacked, if they cannot."""
+    if frames == 1 and syntax == DEFLATED:
+        return None
     if frames > 1 or syntax not in _GDCM_UNPACKS:
         unknown = f"pixels compressed in a way that is not read ({syntax[:40]})"
         what = f"{frames} frames of compressed pixels" if frames > 1 else unknown

@@ -16,7 +16,7 @@ DEEPEST = 32
 _LONG_FORM = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UR", b"UT", b"UN", b"SV", b"UV"}
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _META_CLASS, _SYNTAX, _CLASS, _PIXELS = 0x00020002, 0x00020010, 0x00080016, 0x7FE00010
-IMPLICIT, BIG_ENDIAN, _DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
+IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 SHARED_GROUPS, FRAME_GROUPS = 0x52009229, 0x52009230
 _MACROS = {0x00209113, 0x00209116, 0x00289110, 0x00289145}
 """Functional groups that are read: where a frame lies, how it is turned, its pixels' size, its rescaling."""
@@ -41,10 +41,6 @@ class DamagedError(Exception):
     """The structure is not that of a DICOM file."""
 
 
-class DeflatedError(Exception):
-    """All after the start of the file is packed."""
-
-
 _Kept = dict[int, bytes] | None
 
 
@@ -58,6 +54,8 @@ class DicomWalk:
         """What an enhanced image says of all its frames, and of each of them."""
         self.pixels: tuple[int, int] | None = None
         """Where pixels begin and how many bytes they are; UNDEFINED: in fragments."""
+        self.deflated_at: int | None = None
+        """Byte from which on all is deflated; other bytes are then counted in what comes out."""
         self.syntax = IMPLICIT
         self.order: Literal["<", ">"] = "<"
 
@@ -76,8 +74,9 @@ class DicomWalk:
                 return
         elif self._data[4:6].isalpha() and self._data[4:6].isupper():
             self.syntax = "1.2.840.10008.1.2.1"
-        if self.syntax == _DEFLATED:
-            raise DeflatedError
+        if self.syntax == DEFLATED:
+            self.deflated_at, self._data = at, self._data.inflated(at)
+            at, end = 0, len(self._data)
         self.order = ">" if self.syntax == BIG_ENDIAN else "<"
         self._walk(at, end, explicit=self.syntax != IMPLICIT, into=self.raw)
 

@@ -9,20 +9,23 @@ import sys
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from inference.errors import InputError
 from inference.imaging.formats import unpack
 from inference.imaging.formats.dicom_file import read_dicom_file
 from inference.imaging.formats.dicom_walk import DicomWalk
-from inference.imaging.formats.file_bytes import FileBytes
+from inference.imaging.formats.file_bytes import MOST_INFLATED, FileBytes
 from inference.imaging.reading import open_image, read_volume
 from tests.inference.dicom_files import (
     BIG,
+    DEFLATED,
     EXPLICIT,
     HTJ2K,
     IMPLICIT,
     JPEG_LOSSLESS,
     PREFIX,
+    deflated,
     dicom,
     element,
     enhanced,
@@ -450,3 +453,49 @@ def test_an_error_of_the_unpacker_is_told_without_its_internals(tmp_path):
         unpacking.values(tmp_path / "nowhere.dcm", 12)
     assert "nowhere.dcm: its pixels cannot be unpacked (" in str(caught.value)
     assert "0x" not in str(caught.value)
+
+
+def test_deflated_slices_are_read_as_plain_ones(tmp_path):
+    """As GDCM reads them, too; a class and padding change nothing."""
+    image_class = "1.2.840.10008.5.1.4.1.1.2"
+    pixels = np.arange(12, dtype=np.int16).reshape(3, 4)
+    for name, make in (("plain", dicom), ("deflated", deflated)):
+        (tmp_path / name).mkdir()
+        for z in range(3):
+            padding = b"\0" * (name == "deflated")
+            (tmp_path / name / f"{z}.dcm").write_bytes(
+                make(pixels + z, z=3.0 * z, sop_class=image_class) + padding
+            )
+    plain, packed = read_volume(tmp_path / "plain"), read_volume(tmp_path / "deflated")
+    np.testing.assert_array_equal(packed.array, plain.array)
+    assert packed.geometry == plain.geometry
+    assert packed.warnings == plain.warnings
+    seen = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "deflated" / "1.dcm")))
+    np.testing.assert_array_equal(seen[0], packed.array[1])
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (deflated(np.zeros((3, 4), np.int16))[:-4], "its deflated part is cut short"),
+        (
+            deflated(np.zeros((3, 4), np.int16), extra=element(0x00091001, "UN", bytes(MOST_INFLATED))),
+            "32 MiB",
+        ),
+        (dicom(np.zeros((3, 4), np.int16), DEFLATED), "its deflated part is damaged"),
+        (deflated(np.zeros((3, 4), np.int16), rows=300), "fewer pixels than its header says"),
+    ],
+    ids=["cut", "bomb", "junk", "pixels"],
+)
+def test_deflated_files_that_are_damaged_or_hold_too_much_are_refused(tmp_path, content, why):
+    (tmp_path / "a.dcm").write_bytes(content)
+    with pytest.raises(InputError, match=rf"a\.dcm: is damaged or no DICOM image \(.*{why}"):
+        open_image(tmp_path / "a.dcm")
+
+
+def test_deflated_frames_are_refused(tmp_path):
+    """They would be inflated once for each."""
+    frames = element(0x00280008, "IS", "2")
+    (tmp_path / "a.dcm").write_bytes(deflated(np.zeros((6, 4), np.int16), rows=3, extra=frames))
+    with pytest.raises(InputError, match="holds 2 frames of compressed pixels; convert the series to one"):
+        open_image(tmp_path / "a.dcm")

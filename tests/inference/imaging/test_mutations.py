@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from inference.errors import InputError
 from inference.imaging.reading import read_volume
-from tests.inference.dicom_files import EXPLICIT, IMPLICIT, enhanced
+from tests.inference.dicom_files import EXPLICIT, IMPLICIT, deflated, enhanced
 from tests.inference.images import voxels, write_nifti2, write_series
 
 SEEDS = {".nii": 1500, ".mha": 800, ".nrrd": 800}
@@ -136,6 +136,13 @@ def read_of_mutations(path, end):
         read += volume is not None
         assert volume is None or volume.array.size <= voxels_held, seed
     return read
+
+
+@pytest.mark.timeout(300)
+def test_deflated_dicom(tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(deflated(np.arange(12, dtype=np.int16).reshape(3, 4)))
+    assert 80 < read_of_mutations(path, path.stat().st_size) < 720
 
 
 @pytest.mark.timeout(300)
