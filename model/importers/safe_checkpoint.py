@@ -9,11 +9,9 @@ import io
 import pickle
 import re
 import warnings
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -57,7 +55,7 @@ def read_checkpoint(place: Place) -> Mapping[str, Any]:
         raise RefusedModelError(f"{place}: damaged, or no checkpoint of torch") from error
     except pickle.UnpicklingError as error:
         raise RefusedModelError(f"{place}: {_why(error)}") from error
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error) as error:
+    except Exception as error:  # What torch's unpickler raises on foreign bytes is no closed set.
         raise RefusedModelError(f"{place}: damaged, or no checkpoint of torch") from error
     if not isinstance(found, Mapping):
         raise RefusedModelError(f"{place}: holds no mapping, so no checkpoint that is known here")
