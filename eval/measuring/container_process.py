@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from eval.eval_errors import JudgingError
 from eval.measuring.container_log import LogPump
-from eval.measuring.disk_use import disk_use_mb
+from eval.measuring.disk_use import DiskLimit
 from eval.measuring.docker_client import NOT_STARTED, PREFIX, docker
 from eval.measuring.probes import machine_oom_kills
 from eval.measuring.trace import STOPPED_S
@@ -50,7 +50,7 @@ class ContainerOptions:
     limit_s: float = 3600.0
     """Seconds after which a case is stopped."""
     disk_limit_mb: float = DISK_LIMIT_MB
-    """MiB that a case may write into its folders, above which it is stopped."""
+    """MiB that a case may write into its folders, or take of the disk, above which it is stopped."""
     labels: LabelSet
     """Labels that a valid label map may hold."""
     cpus: str | None = None
@@ -92,8 +92,8 @@ class ContainerProcess:
     """Exit code of the container; None if it was stopped, or if nobody knows it."""
     stopped: bool = False
     """Whether the time limit was over."""
-    overfull: bool = False
-    """Whether it has written more than it may."""
+    overfull: str = ""
+    """Why it was stopped for the sake of the disk; empty if it was not."""
     out_of_memory: bool | None = None
     """Whether docker says that it was killed for memory; None if docker does not say."""
     machine_kills: int | None = None
@@ -113,7 +113,7 @@ class ContainerProcess:
         pump = LogPump(log)
         killed_before = machine_oom_kills()
         # What the case began with is looked at before it runs: a quick one has written all by the next line.
-        allowed_mb = disk_use_mb(self.folder) + self.options.disk_limit_mb
+        disk = DiskLimit(self.folder, self.options.disk_limit_mb)
         self.start_s = time.monotonic()
         client = subprocess.Popen(
             command(self.options, self.name, self.folder),
@@ -124,7 +124,7 @@ class ContainerProcess:
         try:
             pump.start()
             follower.start()
-            self._wait(client, allowed_mb)
+            self._wait(client, disk)
         finally:
             self.end_s = time.monotonic()
             killed = machine_oom_kills()
@@ -143,15 +143,15 @@ class ContainerProcess:
                 if follower.is_alive():
                     follower.join(STOPPED_S)
 
-    def _wait(self, client: subprocess.Popen[bytes], allowed_mb: float) -> None:
-        """Wait for the container's end, for the time limit, or until its folder holds more than allowed."""
+    def _wait(self, client: subprocess.Popen[bytes], disk: DiskLimit) -> None:
+        """Wait for the container's end, for the time limit, or until it takes too much of the disk."""
         until_s = self.start_s + self.options.limit_s
         while self.exit_code is None and not self.stopped and not self.overfull:
             try:
                 self.exit_code = client.wait(max(0.0, min(LOOK_S, until_s - time.monotonic())))
             except subprocess.TimeoutExpired:
                 self.stopped = time.monotonic() >= until_s
-            self.overfull = disk_use_mb(self.folder) > allowed_mb
+            self.overfull = disk.exceeded()
 
     def _follow(self, watch: Callable[[int], None]) -> None:
         """Pass the container's first process to `watch` as soon as it runs."""

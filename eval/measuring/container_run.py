@@ -131,7 +131,7 @@ def _ending(
             check_gpu(run.options.image, run.options.gpu)
         return Status.FAILED, f"docker could not start it: {said}"
     if run.overfull:
-        return Status.FAILED, f"wrote more than {run.options.disk_limit_mb:g} MiB, which ends a case"
+        return Status.FAILED, run.overfull
     if run.stopped:
         return Status.TIMEOUT, f"stopped after {run.options.limit_s:g} s"
     # The container's own counter is gone with it, often before its last rise was read, and some engines miss

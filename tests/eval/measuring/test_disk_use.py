@@ -1,15 +1,17 @@
 """What a container may write, with a `docker` on PATH that is a script and writes as the case's name says."""
 
 import errno
+import itertools
 import os
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from eval.measuring import container_process
-from eval.measuring.disk_use import disk_use_mb
+from eval.measuring import container_process, disk_use
+from eval.measuring.disk_use import disk_use_mb, free_disk_mb
 from tests.eval.command_line import assert_refused, call, files_in, rows_of
 from tests.eval.made import write
 
@@ -32,6 +34,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "docker").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr("eval.measuring.sampler.BASELINE_S", 0.0)
+    monkeypatch.setattr(disk_use, "free_disk_mb", lambda _: 1000.0)  # Whatever else is written here.
     monkeypatch.setattr(container_process, "LOOK_S", 0.05)
     monkeypatch.setattr(container_process, "STOPPED_S", 0.1)
     return tmp_path
@@ -60,6 +63,26 @@ def test_a_case_that_writes_more_than_it_may_is_ended_and_the_series_goes_on(fol
         ("good.nii.gz", "ok", ""),
     ]
     assert files_in(folder / "pred") == ["good.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("free_mb", "limit", "said"),
+    [
+        (1000 - 2, "2", ""),
+        (1000 - 3, "2", "meanwhile the disk lost more than 2 MiB of room, which ends a case"),
+        (256, "900", ""),
+        (255, "900", "the disk had less than 256 MiB left, which ends a case"),
+    ],
+)
+def test_a_case_that_takes_room_which_its_folder_does_not_show_is_ended(
+    folder, monkeypatch, free_mb, limit, said
+):
+    """Of 1000 MiB before the case, some are left at each look; its folder holds next to nothing."""
+    write(folder / "images" / "good_0000.nii.gz", LABELS)
+    seen = itertools.chain([1000.0], itertools.repeat(free_mb))
+    monkeypatch.setattr(disk_use, "free_disk_mb", lambda _: next(seen))
+    assert series(folder, "--disk-limit", limit) == (1 if said else 0)
+    assert ends(folder) == [("good.nii.gz", "failed" if said else "ok", said)]
 
 
 class EndedProcess(subprocess.Popen):
@@ -119,3 +142,17 @@ def test_holes_and_links_take_nothing(tmp_path):
     (tmp_path / "elsewhere").write_bytes(b"1" * 2**22)
     (held / "link").symlink_to(tmp_path / "elsewhere")
     assert disk_use_mb(held) == pytest.approx(2, abs=0.1)
+
+
+def test_a_file_of_several_names_counts_once(tmp_path):
+    (tmp_path / "first").write_bytes(bytes(range(256)) * 8192)
+    for name in ("second", "third"):
+        (tmp_path / name).hardlink_to(tmp_path / "first")
+    assert disk_use_mb(tmp_path) == pytest.approx(2, abs=0.1)
+
+
+def test_free_room_is_what_the_system_says(tmp_path, monkeypatch):
+    """512 blocks of 4096 bytes are 2 MiB; of the 1024 that are free, the others are for root."""
+    said = SimpleNamespace(f_bavail=512, f_bfree=1024, f_frsize=4096, f_bsize=65536)
+    monkeypatch.setattr(os, "statvfs", lambda _: said)
+    assert free_disk_mb(tmp_path) == 2
