@@ -7,7 +7,8 @@ case in three planes with prediction, truth and errors, with its lesions if the 
 the cases in the score table: CASE_0000.nii.gz or CASE.nii.gz.
 
 Without `--scores`, where no truth is known, it shows what was found: the label maps of `--pred`, also those
-in folders below it, as a cohort writes them, with the volume of each structure.
+in folders below it, as a cohort writes them, with the volume of each structure, and all slices of each scan,
+as far as its size allows.
 
 exit codes: 0 all went well; 1 the report was made, but some cases or their images could not be shown and are
 named; 2 wrong input
@@ -144,7 +145,8 @@ def run(arguments: argparse.Namespace) -> int:
         challenge = challenge or find_challenge(FLARE23.name)
         data = unscored_page(arguments.pred, arguments.run, challenge, arguments.title)
     folders = Folders(images=arguments.images, predictions=arguments.pred, truths=arguments.truth)
-    options = EmbedOptions(labels=challenge.labels, detail_mm=arguments.detail_mm)
+    # What was missed may be anywhere, and without a truth only a reader finds it.
+    options = EmbedOptions(labels=challenge.labels, detail_mm=arguments.detail_mm, whole=not arguments.scores)
     with atomic_folder(output) as folder:
         lesions = read_lesions(arguments.scores) if arguments.scores else {}
         of_run = images_of_run(arguments.run) if arguments.run and arguments.images else {}

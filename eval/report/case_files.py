@@ -36,6 +36,8 @@ class EmbedOptions:
     """Labels that the label maps may hold."""
     detail_mm: float
     """Voxels are averaged up to about this size."""
+    whole: bool
+    """Slices far from any label are embedded too, as far as the size allows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +124,7 @@ def embed(numbered: tuple[str, CaseFiles], output: Path, options: EmbedOptions) 
     """Write the script of one case, KEY.js; a fault of the case is reported in `error` and not raised."""
     key, files = numbered
     try:
-        text = script_of(key, read_case(files, options.labels, options.detail_mm))
+        text = script_of(key, read_case(files, options.labels, options.detail_mm, whole=options.whole))
     except JudgingError as error:
         return Embedded(stem=files.name, key=key, error=str(error))
     with atomic_path(output / f"{key}.js") as temporary:

@@ -8,7 +8,8 @@ case is opened. Arrays are (z, y, x) in canonical LPS order; the grid of an obli
 import base64
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,11 @@ from model.arrays import U8, Mask, Voxels, ZyxMm
 from model.labels import LabelSet
 
 MARGIN_MM = 12.0
-"""Margin above and below the labels that is shown."""
+"""Margin above and below the labels that is shown, where not all slices are."""
+MOST_VOXELS = 10_000_000
+"""More of them, reduced (about 7 MB on disk), are cropped to the labels even where the whole is asked for."""
+LEAST_SLICES = 32
+"""The slices of a scan are not averaged to fewer than this."""
 BODY_SHARE = 0.3
 """A pixel belongs to the body if it does so on this share of the slices."""
 CONVERT = "convert the file, or name its label set with --labels"
@@ -56,6 +61,20 @@ class CaseFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Slices:
+    """Which slices of a scan an embedded volume shows along one axis."""
+
+    first: int
+    """The first of them, counted from 0."""
+    shown: int
+    """How many, before they are reduced."""
+    step: int
+    """So many are averaged to one; labels are those of the middle one."""
+    of: int
+    """How many the scan has."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CaseVolume:
     """The volume of a case that is embedded; all arrays have one shape (z, y, x)."""
 
@@ -67,6 +86,8 @@ class CaseVolume:
     """True labels."""
     spacing_zyx_mm: ZyxMm
     """Voxel size."""
+    slices: tuple[Slices, Slices, Slices]
+    """Which slices of the scan they show, along z, y and x."""
     markers: tuple[tuple[LesionRow, tuple[float, ...]], ...] = ()
     """Lesions, each with the voxel (x, y, z) of its centre, which may be a fraction."""
 
@@ -85,8 +106,14 @@ class CaseVolume:
         return tuple(most_informative(guide, plane) for plane in Plane)
 
 
-def read_case(files: CaseFiles, label_set: LabelSet, detail_mm: float) -> CaseVolume:
+def read_case(files: CaseFiles, label_set: LabelSet, detail_mm: float, *, whole: bool = False) -> CaseVolume:
     """Read a case and reduce it: cropped to body and labels, voxels averaged up to about `detail_mm`.
+
+    Args:
+        files: of the case.
+        label_set: labels that its label maps may hold.
+        detail_mm: size of the voxels that are embedded; smaller ones are averaged.
+        whole: keep slices far from any label too, unless these are more than `MOST_VOXELS`.
 
     Raises:
         JudgingError: a file cannot be read, holds labels outside the set, or does not cover the same space as
@@ -108,13 +135,17 @@ def read_case(files: CaseFiles, label_set: LabelSet, detail_mm: float) -> CaseVo
         if labels is not None:
             shown |= labels > 0
     spacing_zyx_mm = (z_mm, y_mm, x_mm)
-    box = _box(hu, shown, z_mm)
-    factors = tuple(max(1, int(detail_mm / size + 0.01)) for size in spacing_zyx_mm)
+    down, across_y, across_x = (max(1, int(detail_mm / size + 0.01)) for size in spacing_zyx_mm)
+    factors = (min(down, max(1, hu.shape[0] // LEAST_SLICES)), across_y, across_x)
+    box = _box(hu, shown, range(hu.shape[0])) if whole else None
+    if box is None or _reduced_voxels(box, factors) > MOST_VOXELS:
+        box = _box(hu, shown, _near_labels(shown, z_mm))
     return CaseVolume(
         ct=_windowed(_averaged(hu[box], factors)),
         prediction=None if prediction is None else _thinned(prediction[box], factors),
         truth=None if truth is None else _thinned(truth[box], factors),
         spacing_zyx_mm=(z_mm * factors[0], y_mm * factors[1], x_mm * factors[2]),
+        slices=_slices(box, factors, hu.shape),
         markers=tuple((lesion, _voxel(lesion.place_mm, ct, box, factors)) for lesion in files.lesions),
     )
 
@@ -140,6 +171,7 @@ def script_of(key: str, volume: CaseVolume) -> str:
         "size": volume.ct.shape[::-1],
         "spacing_mm": [round(size, 4) for size in reversed(volume.spacing_zyx_mm)],
         "start": volume.start_zyx[::-1],
+        "slices": [asdict(along) for along in reversed(volume.slices)],
         "ct": _packed(volume.ct),
         "prediction": None if volume.prediction is None else _packed(volume.prediction),
         "truth": None if volume.truth is None else _packed(volume.truth),
@@ -175,15 +207,32 @@ def _labels_on(path: Path | None, grid: sitk.Image, label_set: LabelSet) -> U8 |
     return np.asarray(sitk.GetArrayFromImage(canonical(image)), np.uint8)
 
 
-def _box(hu: Voxels, shown: Mask, z_mm: float) -> Box:
+def _near_labels(shown: Mask, z_mm: float) -> range:
+    """Slices with labels and the margin around them; all without labels."""
     slices = np.flatnonzero(shown.any(axis=(1, 2)))
+    if not slices.size:
+        return range(shown.shape[0])
     margin = round(MARGIN_MM / z_mm)
-    first, stop = (
-        (max(0, int(slices[0]) - margin), int(slices[-1]) + 1 + margin) if slices.size else (0, hu.shape[0])
-    )
-    body = (hu[first:stop] > AIR_HU).mean(axis=0) > BODY_SHARE
+    return range(max(0, int(slices[0]) - margin), min(int(slices[-1]) + 1 + margin, shown.shape[0]))
+
+
+def _box(hu: Voxels, shown: Mask, slices: range) -> Box:
+    """Body and labels in some slices."""
+    body = (hu[slices.start : slices.stop] > AIR_HU).mean(axis=0) > BODY_SHARE
     region = body_region(np.where(body, 0.0, 2 * AIR_HU), np.asarray(shown.any(axis=0)))
-    return (slice(first, min(stop, hu.shape[0])), region.rows, region.columns)
+    return (slice(slices.start, slices.stop), region.rows, region.columns)
+
+
+def _reduced_voxels(box: Box, factors: tuple[int, ...]) -> int:
+    return prod(-(-(part.stop - part.start) // factor) for part, factor in zip(box, factors, strict=True))
+
+
+def _slices(box: Box, factors: tuple[int, ...], shape_zyx: tuple[int, ...]) -> tuple[Slices, Slices, Slices]:
+    z, y, x = (
+        Slices(first=part.start, shown=part.stop - part.start, step=factor, of=size)
+        for part, factor, size in zip(box, factors, shape_zyx, strict=True)
+    )
+    return z, y, x
 
 
 def _averaged(voxels: Voxels, factors: tuple[int, ...]) -> Voxels:

@@ -133,9 +133,16 @@ def only_case(tmp_path_factory):
     labels[4:16, 5:30, 5:30] = 1
     labels[10, 35, 35] = 3
     labels[0:5, 35:37, 10:20] = 11
+    labels[0, 38, 38] = 7
     write(folder / "mine" / "ct.nii.gz", labels, (3.0, 2.0, 2.0))
     crumb = {"organ": "spleen", "touches_edge": False, "crumb": True}
-    doubted = {"output": "ct.nii.gz", "warnings": [], "doubts": ["a long doubt " * 12], "organs": [crumb]}
+    trace = {"organ": "right adrenal gland", "touches_edge": True, "crumb": True}
+    doubted = {
+        "output": "ct.nii.gz",
+        "warnings": [],
+        "doubts": ["a long doubt " * 12],
+        "organs": [crumb, trace],
+    }
     run = {"bundle": {"name": "my bundle"}, "cases": [doubted]}
     (folder / "run.json").write_text(json.dumps(run))
     words = ("--pred", folder / "mine", "--run", folder / "run.json", "--output", folder / "report")
@@ -181,13 +188,35 @@ def test_below_an_only_case_its_structures_are_listed(only_case, browser):
     assert browser.do("document.getElementById('foot').textContent").endswith(said)
     assert said in browser.do("document.querySelector('#case header').textContent")
     assert browser.do("document.querySelectorAll('#table tbody tr').length") == 14
-    assert "2 of 13 organs (mere crumbs of spleen; cut off: stomach)" in browser.do(
-        "document.getElementById('count').textContent"
+    count = browser.do("document.getElementById('count').textContent")
+    assert count.startswith(
+        "2 of 13 organs (mere crumbs of spleen; traces of right adrenal gland at the scan's"
     )
+    assert count.endswith("edge; cut off: stomach)")
     assert browser.do("document.querySelector('#table tbody tr:nth-child(11) td').textContent") == "≥ 1.2"
     assert browser.do("document.getElementById('headline').hidden")
     browser.do("document.querySelector('#cases .filters button').click()")
     assert browser.do("document.getElementById('case').open")
+
+
+def test_slices_have_the_numbers_of_the_scan(browser, tmp_path):
+    """Of 80 slices of 1 mm, every two averaged; the truth's liver lies in 40 to 49, counted from 0.
+
+    12 mm around it are 28 to 61, so that slice 30 of the scan, counted from 1, is the first.
+    """
+    truth = np.zeros((80, 40, 40), np.uint8)
+    truth[40:50, 5:30, 5:30] = 1
+    write(tmp_path / "truth" / "case000.nii.gz", truth, (1.0, 2.0, 2.0))
+    browser.open(report(tmp_path, 1, 0), "#case=case000")
+    browser.wait(f"{READY} === 'case000'")
+    at = "[...document.querySelectorAll('#case .axial .at')].map((each) => each.textContent)"
+    browser.do("LeanSeg.go(LeanSeg.PLANES[0], 0)")
+    assert browser.do(at) == ["30/80"]
+    browser.do("LeanSeg.go(LeanSeg.PLANES[0], 99)")
+    assert browser.do(at) == ["62/80"]
+    assert browser.do("document.querySelector('#case .legend').textContent").startswith(
+        "slices 29 to 62 of 80 shown, around the labels"
+    )
 
 
 def test_the_table_sorts_and_filters(page, browser):

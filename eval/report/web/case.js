@@ -29,6 +29,7 @@
         size: packed.size,
         spacing_mm: packed.spacing_mm,
         start: packed.start,
+        slices: packed.slices,
         lesions: packed.lesions,
         ct,
         prediction,
@@ -57,13 +58,19 @@
     });
   }
 
+  // The number that a slice has in the scan: the volume is cropped, and several slices may be averaged to one.
+  const sliceNumber = (volume, axis, index) => {
+    const { first, shown, step } = volume.slices[axis];
+    return first + Math.min(index * step + Math.floor(step / 2), shown - 1) + 1;
+  };
+
   LeanSeg.redraw = () => {
     if (!now.volume) return;
     PLANES.forEach((plane, i) => {
       LeanSeg.drawPlane(now.canvases[i], now.volume, plane, now.index[plane.axis], look);
       now.sliders[i].value = now.index[plane.axis];
       now.sliders[i].nextElementSibling.textContent =
-        `${now.index[plane.axis] + 1}/${now.volume.size[plane.axis]}`;
+        `${sliceNumber(now.volume, plane.axis, now.index[plane.axis])}/${now.volume.slices[plane.axis].of}`;
     });
     LeanSeg.follow?.();
   };
@@ -202,11 +209,12 @@
   }
 
   // Each lesion is a way to the slices through its centre.
-  function lesionList(lesions) {
+  function lesionList(volume) {
+    const { lesions } = volume;
     const counts = {};
     const numbered = lesions.map((lesion) => {
       counts[lesion.structure] = (counts[lesion.structure] || 0) + 1;
-      const slice = Math.round(lesion.at[2]) + 1;
+      const slice = sliceNumber(volume, 2, Math.round(lesion.at[2]));
       return { lesion, name: `${lesion.structure} ${counts[lesion.structure]}, ${lesion.kind}, slice ${slice}` };
     });
     const rows = numbered.map(({ lesion, name }) =>
@@ -246,7 +254,9 @@
     const kinds = new Set(volume.lesions.map((lesion) => lesion.kind));
     const rings = ["found", "missed", "false"].filter((kind) => kinds.has(kind));
     const wrong = volume.prediction && volume.truth;
+    const { first, shown, of } = volume.slices[2];
     const entries = [
+      shown < of && el("span", { text: `slices ${first + 1} to ${first + shown} of ${of} shown, around the labels` }),
       ...rings.map((kind) => entry(`ring ${kind}`, `${kind} lesion`)),
       wrong && entry("hill", "above a slider: wrong voxels in each slice"),
     ].filter(Boolean);
@@ -343,7 +353,7 @@
       return;
     }
     views.replaceChildren(...PLANES.map(view), legend(now.volume));
-    if (now.volume.lesions.length) dialog.querySelector("aside").append(lesionList(now.volume.lesions));
+    if (now.volume.lesions.length) dialog.querySelector("aside").append(lesionList(now.volume));
     byId("looks").append(
       ...[
         now.volume.prediction && toggle(scored ? "Prediction" : "Labels", "prediction"),

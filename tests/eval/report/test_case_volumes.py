@@ -8,7 +8,7 @@ import SimpleITK as sitk
 
 from eval.eval_errors import JudgingError
 from eval.report import case_script, viewer
-from eval.report.case_script import CaseFiles, read_case
+from eval.report.case_script import CaseFiles, Slices, read_case
 from eval.report.page import atomic_folder
 from eval.report.viewer import viewer_script
 from eval.volumes import read_labels
@@ -89,13 +89,48 @@ def test_a_label_outside_the_body_is_kept_too(tmp_path):
         (0.5, (1.0, 1.0, 1.0), (1, 1, 1)),
     ],
 )
-def test_voxels_are_averaged_up_to_about_the_detail_asked_for(tmp_path, detail, spacing, factors):
+def test_voxels_are_averaged_up_to_about_the_detail_asked_for(
+    tmp_path, monkeypatch, detail, spacing, factors
+):
+    monkeypatch.setattr(case_script, "LEAST_SLICES", 1)
     # Labels everywhere, so that nothing is cut off.
     case = embedded(tmp_path, image=ct(), pred=np.ones(SHAPE, np.uint8), spacing=spacing, detail=detail)
     assert case["size"][::-1] == [-(-size // factor) for size, factor in zip(SHAPE, factors, strict=True)]
     expected = [round(mm * factor, 4) for mm, factor in zip(spacing, factors, strict=True)]
     assert case["spacing_mm"][::-1] == pytest.approx(expected, abs=1e-4)
     assert (voxels(case, "prediction") == 1).all()
+
+
+@pytest.mark.parametrize(("least", "step", "left"), [(32, 1, 40), (20, 2, 20), (10, 2, 20)])
+def test_few_slices_are_not_averaged(tmp_path, monkeypatch, least, step, left):
+    """Of 40 slices of 1 mm, where voxels are averaged to 2 mm."""
+    monkeypatch.setattr(case_script, "LEAST_SLICES", least)
+    case = embedded(tmp_path, image=ct(), pred=np.ones(SHAPE, np.uint8), detail=2.0)
+    assert case["size"] == [15, 12, left]
+    assert case["slices"][2] == {"first": 0, "shown": 40, "step": step, "of": 40}
+
+
+def test_slices_keep_the_numbers_that_they_have_in_the_scan(tmp_path):
+    """As in the test of the margin: 12 slices beside the liver's 15 to 24, 4 pixels around the body's."""
+    case = embedded(tmp_path, image=ct(), pred=labels())
+    assert case["slices"] == [
+        {"first": 1, "shown": 28, "step": 1, "of": 30},
+        {"first": 0, "shown": 24, "step": 1, "of": 24},
+        {"first": 3, "shown": 34, "step": 1, "of": 40},
+    ]
+
+
+@pytest.mark.parametrize(("most", "first", "shown"), [(40 * 24 * 28, 0, 40), (40 * 24 * 28 - 1, 3, 34)])
+def test_a_whole_case_is_embedded_as_far_as_its_size_allows(tmp_path, monkeypatch, most, first, shown):
+    monkeypatch.setattr(case_script, "MOST_VOXELS", most)
+    image, prediction = (
+        write(tmp_path / f"{name}.nii.gz", volume, CUBE)
+        for name, volume in (("a_0000", ct()), ("a", labels()))
+    )
+    files = CaseFiles(name="a", image=image, prediction=prediction, truth=None)
+    whole = read_case(files, FLARE23, 1.0, whole=True)
+    assert whole.slices[0] == Slices(first=first, shown=shown, step=1, of=40)
+    assert read_case(files, FLARE23, 1.0).slices[0] == Slices(first=3, shown=34, step=1, of=40)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,15 @@ def test_volumes_stand_where_scores_would(tmp_path):
     assert not (tmp_path / "report" / "tables").exists()
 
 
+def test_what_may_have_been_missed_far_from_any_label_is_shown_too(tmp_path):
+    """24 slices of 3 mm, labels in the first 8 of them alone."""
+    labels = np.zeros((24, 20, 20), np.uint8)
+    labels[:8, 3:7, 4:9] = 1
+    write(tmp_path / "found" / "a.nii.gz", labels, MM)
+    assert call("report", "--pred", tmp_path / "found", "--output", tmp_path / "report", "--jobs", 1) == 0
+    assert case_in(tmp_path, "0001")["size"][2] == 24
+
+
 def test_a_case_without_its_image_is_named(tmp_path, capsys):
     found(tmp_path, "a.nii.gz", "b.nii.gz")
     images = tmp_path / "images"
