@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def run(call: Call) -> int:
 
 
 def _run(call: Call, console: Console) -> int:
-    start = time.perf_counter()
+    start, started = time.perf_counter(), datetime.now(UTC)
     _check_files(call)
     bundle = load_bundle(call.bundle)
     cases = _cases(call, bundle, console)
@@ -108,7 +109,14 @@ def _run(call: Call, console: Console) -> int:
         if call.statistics is not None:
             write_tables(call.statistics, _all(cases, outcomes), value_unit(bundle))
         if call.report is not None:
-            write_report(call.report, call, bundle, _all(cases, outcomes), time.perf_counter() - start)
+            write_report(
+                call.report,
+                call,
+                bundle,
+                _all(cases, outcomes),
+                started=started,
+                seconds=time.perf_counter() - start,
+            )
 
     try:
         _segment_all(call, planner, further, cases, tell=tell, progress=console.progress)

@@ -97,8 +97,9 @@ RULES: Mapping[str, Rule] = {
     # Measuring is what export does, whose programs it starts.
     "model.commands.measure": Rule({"model.commands", "model.onnx_export.memory", *LEAN_MODEL}, set()),
     "model.__main__": Rule({"model.model_errors", "leanseg.command_line", "leanseg.ending"}, set()),
-    # DICOM results say which release made them.
+    # DICOM results and the report of a run say which release made them.
     "inference.cohort.opening": Rule({"inference", "leanseg.version", *LEAN_MODEL}),
+    "inference.cohort.run_report": Rule({"inference", "leanseg.version", *LEAN_MODEL}),
     "inference": Rule(
         {"inference", "leanseg.ending", *LEAN_MODEL}, {"numpy", "cc3d", "onnxruntime", "openvino"}
     ),
