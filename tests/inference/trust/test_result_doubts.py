@@ -103,6 +103,31 @@ def test_crumbs_at_the_edge_are_what_is_in_view():
 
 
 @pytest.mark.parametrize(
+    ("volume_ml", "mean", "is_doubted"),
+    [
+        (0.9, 842.0, True),
+        (0.9, -700.0, True),
+        (0.9, -150.0, False),
+        (0.4, 842.0, False),
+        (30.0, -150.0, True),
+    ],
+)
+def test_a_piece_at_the_edge_is_doubted_where_it_is_bone_or_lung(volume_ml, mean, is_doubted):
+    """In the bone of a raised arm; fat and lung at the border of a small one lower its mean."""
+    piece = {"volume_ml": volume_ml, "coarse_mean": mean, "touches_edge": True, "touches_end": True}
+    said = (f"right kidney of {mean:.0f} HU, which is not its tissue",) if is_doubted else ()
+    assert doubts(abdomen(right_kidney=piece)) == said
+    assert doubts(abdomen(right_kidney=piece), in_hu=False) == ()
+
+
+def test_bone_is_named_where_hardly_any_organ_is_in_view():
+    bone = organ("right kidney", volume_ml=0.9, coarse_mean=842.0, touches_edge=True)
+    few, odd = doubts([bone, organ("aorta")])
+    assert few.startswith("hardly any abdominal organ was found (aorta)")
+    assert odd == "right kidney of 842 HU, which is not its tissue"
+
+
+@pytest.mark.parametrize(
     ("name", "volume_ml", "is_one"),
     [
         ("stomach", 2.9, True),  # of at least 30 mL
