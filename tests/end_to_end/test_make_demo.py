@@ -71,6 +71,7 @@ def test_results_take_the_place_of_earlier_ones(demo, capsys):
     assert (code, left) == (0, ["ct.nii.gz", "run.json"])
     assert "open in a browser: build/mine/report/index.html" in capsys.readouterr().out
     assert [words[:3] for words in calls[1:]] == [("-m", "eval", "report"), ("-m", "eval", "picture")]
+    assert all("--run=build/mine/run.json" in words for words in calls[1:]), "both show the doubts"
 
 
 def test_programs_are_given_the_paths_at_which_the_results_stay(demo):
