@@ -238,11 +238,12 @@ class Augmentation:
 
 def usual_augmentation() -> Augmentation:
     """That of a recipe that states none, and of `demo`: mild, in the axial plane, without mirroring."""
+    # With points, as a checkpoint reads them: a run that is resumed writes its recipe to the same letter.
     return Augmentation(
-        rotation=Rotation(chance=0.5, axial_deg=15),
+        rotation=Rotation(chance=0.5, axial_deg=15.0),
         scaling=Scaling(chance=0.5, size=(0.87, 1.18)),
-        noise=Noise(chance=0.3, deviation=(0, 0.04)),
-        blur=Blur(chance=0.2, sigma_voxels=(0, 1)),
+        noise=Noise(chance=0.3, deviation=(0.0, 0.04)),
+        blur=Blur(chance=0.2, sigma_voxels=(0.0, 1.0)),
         brightness=Brightness(chance=0.5, shift=0.05),
         contrast=Contrast(chance=0.5, factor=(0.85, 1.15), keep_range=False),
         gamma=Gamma(chance=0.5, exponent=(0.8, 1.2), keep_statistics=False),

@@ -9,6 +9,7 @@ import torch
 
 from inference.preprocessing.intensity import NOTHING
 from model.manifest.intensity import ClipZscoreIntensity, WindowIntensity, ZscoreIntensity
+from model.schema import dump, parse
 from tests.training.tiny import tiny_recipe
 from training.augmentation.patches import augment_batch, needed_crop
 from training.data.augmenting import augmented
@@ -17,7 +18,7 @@ from training.data.folders import labelled_cases
 from training.data.sampling import GridCase, class_points, draw_centre, draw_crop, draw_patch
 from training.data.store import CaseStore
 from training.data.stored_arrays import StoredImage
-from training.recipes.augmentation_options import Augmentation, Noise, Rotation
+from training.recipes.augmentation_options import Augmentation, Noise, Rotation, usual_augmentation
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Recipe
 from training.runs.checkpoints import RunInfo, load_checkpoint
@@ -96,6 +97,12 @@ def test_any_number_of_processes_sees_the_same_patches(cases, world):
 def test_a_recipe_without_augmentation_has_that_of_the_demo():
     assert tiny_recipe().augmentation == load_recipe("demo").augmentation
     assert tiny_recipe().augmentation.rotation == Rotation(chance=0.5, axial_deg=15)
+
+
+def test_it_is_written_alike_before_and_after_it_was_read():
+    """So that the checkpoints of a run that was killed are those of one that was not, to the bit."""
+    written = json.dumps(dump(usual_augmentation()))
+    assert json.dumps(dump(parse(Augmentation, json.loads(written)))) == written
 
 
 def test_of_a_section_that_is_stated_what_it_leaves_out_is_not_done():
