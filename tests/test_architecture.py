@@ -101,14 +101,18 @@ RULES: Mapping[str, Rule] = {
     "inference.cohort.opening": Rule({"inference", "leanseg.version", *LEAN_MODEL}),
     "inference.cohort.run_report": Rule({"inference", "leanseg.version", *LEAN_MODEL}),
     "inference": Rule(
-        {"inference", "leanseg.ending", *LEAN_MODEL}, {"numpy", "cc3d", "onnxruntime", "openvino"}
+        {"inference", "leanseg.ending", "leanseg.atomic_files", *LEAN_MODEL},
+        {"numpy", "cc3d", "onnxruntime", "openvino"},
     ),
     # Storage behind URLs, and a cluster: optional packages, which a folder on one machine does without.
     "inference.cohort.cluster": Rule(
-        {"inference", "leanseg.ending", "leanseg.worker_start", *LEAN_MODEL}, {"numpy", "fsspec", "ray"}
+        {"inference", "leanseg.ending", "leanseg.worker_start", "leanseg.atomic_files", *LEAN_MODEL},
+        {"numpy", "fsspec", "ray"},
     ),
     # Where its processes are started no signal may end it.
-    "inference.cohort.watchdog": Rule({"inference", "leanseg.ending", "leanseg.worker_start", *LEAN_MODEL}),
+    "inference.cohort.watchdog": Rule(
+        {"inference", "leanseg.ending", "leanseg.worker_start", "leanseg.atomic_files", *LEAN_MODEL}
+    ),
     "inference.__main__": Rule(
         {"inference.errors", "model.model_errors", "leanseg.command_line", "leanseg.ending"}, set()
     ),

@@ -12,7 +12,8 @@ from inference.errors import OutputError, UsageError, reason
 from inference.imaging.formats.dicom_choice import CT
 from inference.imaging.formats.dicom_folder import holds_dicom, holds_series, starts_in
 from inference.imaging.reading import FORMATS, image_suffix
-from inference.imaging.writing import sweep, try_folder
+from inference.imaging.writing import try_folder
+from leanseg.atomic_files import sweep
 from model.case_names import FIRST_CHANNEL, channel_stem, split_channel
 from model.organ_counts import listed
 

@@ -27,7 +27,7 @@ from inference.cohort.cases import Case
 from inference.cohort.folder import Begin, Progress
 from inference.cohort.outcome import Outcome, failed
 from inference.errors import one_line
-from inference.imaging.writing import sweep
+from leanseg.atomic_files import sweep
 from leanseg.ending import held, is_ended, until_ended
 from leanseg.worker_start import begin_worker, starting_workers
 from model.model_errors import LeanSegError

@@ -1,16 +1,10 @@
-"""Files to disk: whole or not at all.
-
-An unfinished file is locked by the process that writes it, so that one which a killed process left behind can
-be told from one that another run is writing.
-"""
+"""Files to disk: whole or not at all."""
 
 import errno
-import fcntl
 import os
-import secrets
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -23,13 +17,12 @@ from inference.errors import OutputError, ResultNameError, reason
 from inference.geometry import Geometry
 from inference.imaging.formats.nifti_header import HEADER_BYTES, VOXELS_AT, header_layout, label_header
 from inference.imaging.formats.packed_streams import GzipSink
+from leanseg.atomic_files import TEMPORARY, atomic_path
 from model.arrays import U8
 
 SLICES_AT_ONCE = 16
 LABELS_SUFFIX = ".nii.gz"
 """How the name of a label map ends."""
-TEMPORARY = ".leanseg-"
-"""What names of unfinished files begin with; they are hidden and do not end like an image."""
 BAD_NAMES = {errno.ENAMETOOLONG, errno.EISDIR, errno.ENOTEMPTY, errno.EILSEQ, errno.EINVAL}
 """What the system says of a name that this file cannot have, though others may be written beside it."""
 
@@ -91,14 +84,6 @@ def try_folder(folder: Path) -> None:
         file.write(b"x")
 
 
-def sweep(folder: Path) -> None:
-    """Remove the unfinished files that killed runs left in a folder; those of other runs stay."""
-    for path in folder.glob(f"{TEMPORARY}*.tmp"):
-        with suppress(OSError), path.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
-
-
 def is_there(result: Path) -> bool:
     """Whether there is a file of this name; for one that is too long for any file, `Path.is_file` raises."""
     try:
@@ -139,20 +124,13 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         ResultNameError: it cannot have this name.
         OutputError: it cannot be written.
     """
-    scratch = path.with_name(f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with _locked(scratch) as file:
+        with atomic_path(path) as scratch, scratch.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-            scratch.replace(path)
     except OSError as error:
         refusal = _of_the_system(error)
         kind = ResultNameError if refusal.errno in BAD_NAMES else OutputError
         raise kind(f"{path}: cannot be written ({reason(refusal)}); nothing was left behind") from error
-    finally:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
 
 
 def _of_the_system(error: OSError) -> OSError:
@@ -163,18 +141,3 @@ def _of_the_system(error: OSError) -> OSError:
             return under
         under = under.__cause__ or under.__context__
     return error
-
-
-def _locked(path: Path) -> BinaryIO:
-    """A new file to write, locked for as long as it is open.
-
-    One that another run swept away before it was locked is made once more.
-    """
-    while True:
-        # Not by `tempfile`, whose files only their owner may read.
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb")
-        with suppress(OSError):  # Some file systems have no locks; nothing is swept there.
-            fcntl.flock(file, fcntl.LOCK_EX)  # Waits while the file is being swept.
-        if path.exists():
-            return file
-        file.close()

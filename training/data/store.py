@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.errors import OutputError
-from inference.imaging.writing import sweep, whole_file
+from inference.imaging.writing import whole_file
+from leanseg.atomic_files import sweep
 from model.arrays import U8
 from model.labels import Table, channel_table
 from model.schema import dump

@@ -23,7 +23,8 @@ from pathlib import Path
 from inference.cohort.cluster.fates import Fate, Task
 from inference.cohort.cluster.storage import FAILURES, Storage, open_storage
 from inference.errors import OutputError, reason
-from inference.imaging.writing import LABELS_SUFFIX, TEMPORARY, holds_whole_labels, sweep, try_folder
+from inference.imaging.writing import LABELS_SUFFIX, holds_whole_labels, try_folder
+from leanseg.atomic_files import TEMPORARY, sweep
 from model.case_names import as_cell, printable
 
 OUTCOME_SUFFIX = ".outcome.json"

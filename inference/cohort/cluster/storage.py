@@ -18,7 +18,8 @@ from fsspec.implementations.local import LocalFileSystem
 from inference.errors import InputError, UsageError, one_line, reason
 from inference.imaging.formats.dicom_folder import START_BYTES, StartOf
 from inference.imaging.reading import DETACHED, image_suffix
-from inference.imaging.writing import TEMPORARY, whole_file
+from inference.imaging.writing import whole_file
+from leanseg.atomic_files import TEMPORARY
 
 FAILURES = (OSError, RuntimeError, ValueError, ImportError)
 """What file systems raise where something is not there, refused or unreachable."""

@@ -2,7 +2,6 @@
 
 import ast
 import errno
-import fcntl
 import gzip
 import os
 import shutil
@@ -15,7 +14,7 @@ import SimpleITK as sitk
 from inference.errors import InputError, OutputError, ResultNameError
 from inference.geometry import Geometry
 from inference.imaging.reading import open_image, read_volume
-from inference.imaging.writing import sweep, whole_file, write_labels
+from inference.imaging.writing import whole_file, write_labels
 from tests.inference.images import nifti_header, voxels, write_nifti, write_nifti2, write_series
 from tests.places import real_data, whole_data
 
@@ -226,32 +225,6 @@ def test_results_are_as_readable_as_the_umask_says(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "a.nii.gz").stat().st_mode & 0o777 == 0o644
-
-
-def test_an_unfinished_file_that_nobody_writes_is_swept(tmp_path):
-    """One that another run is writing, which is locked, stays."""
-    (tmp_path / ".leanseg-1-dead.tmp").touch()
-    (tmp_path / "leanseg.tmp").touch()
-    with whole_file(tmp_path / "result"):
-        (alive,) = (path.name for path in tmp_path.glob(f".leanseg-{os.getpid()}-*"))
-        sweep(tmp_path)
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive, "leanseg.tmp"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["leanseg.tmp", "result"]
-
-
-def test_a_file_swept_before_it_was_locked_is_made_once_more(tmp_path, monkeypatch):
-    lock = fcntl.flock
-
-    def sweep_first(file, how):
-        monkeypatch.setattr(fcntl, "flock", lock)
-        sweep(tmp_path)
-        assert list(tmp_path.iterdir()) == []
-        lock(file, how)
-
-    monkeypatch.setattr(fcntl, "flock", sweep_first)
-    with whole_file(tmp_path / "result") as file:
-        file.write(b"whole")
-    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"whole"]
 
 
 @pytest.mark.parametrize(
