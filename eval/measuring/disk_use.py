@@ -38,8 +38,9 @@ def free_disk_mb(folder: str | os.PathLike[str]) -> float:
 class DiskLimit:
     """What a case may take of the disk from now on.
 
-    The disk's free space tells what its folder does not: files that are open but have no name any more, and
-    folders that may not be looked into.
+    Its folder does not tell all: files that are open but have no name any more take room, and folders may be
+    closed. So a case ends too when the disk is nearly full, whoever filled it. Room that the disk loses
+    before that may be taken by other programs, and is no case's fault.
     """
 
     folder: Path
@@ -47,19 +48,14 @@ class DiskLimit:
     limit_mb: float
     """MiB that it may write."""
     used_before_mb: float = field(init=False)
-    free_before_mb: float = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "used_before_mb", disk_use_mb(self.folder))
-        object.__setattr__(self, "free_before_mb", free_disk_mb(self.folder))
 
     def exceeded(self) -> str:
         """Why the case has to end; empty if it may go on."""
-        free_mb = free_disk_mb(self.folder)
         if disk_use_mb(self.folder) - self.used_before_mb > self.limit_mb:
             return f"wrote more than {self.limit_mb:g} MiB, which ends a case"
-        if self.free_before_mb - free_mb > self.limit_mb:
-            return f"meanwhile the disk lost more than {self.limit_mb:g} MiB of room, which ends a case"
-        if free_mb < RESERVE_MB:
+        if free_disk_mb(self.folder) < RESERVE_MB:
             return f"the disk had less than {RESERVE_MB:g} MiB left, which ends a case"
         return ""
