@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from model.labels import BACKGROUND, LABEL_SETS, LabelSet, Pair
-from model.model_errors import LabelSetError, RegionsError
+from model.model_errors import LabelSetError, NoLabelsError, RegionsError
 from model.schema import SchemaError, parse
 
 FILES = ("labels.json", "dataset.json")
@@ -60,15 +60,16 @@ def read_label_set(path: Path, *, regions: bool = True) -> LabelSet:
     """The label set that a file states; `regions` as for `find_label_set`.
 
     Raises:
+        NoLabelsError: it states none.
         RegionsError: it is one of regions, and must not be.
-        LabelSetError: it cannot be read, or states no label set.
+        LabelSetError: it cannot be read, or is faulty.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise LabelSetError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(document, Mapping) or not isinstance(document.get("labels"), Mapping):
-        raise LabelSetError(f'{path}: states no label set; "labels" must map structures to ids')
+        raise NoLabelsError(f'{path}: states no label set; "labels" must map structures to ids')
     region = next((name for name, ids in document["labels"].items() if isinstance(ids, list)), None)
     if region is not None and not regions:
         raise RegionsError(

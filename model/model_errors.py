@@ -6,6 +6,7 @@ LeanSegError             what any part of LeanSeg says of what a user can mend (
     ├── BundleError      a bundle that cannot be used
     │   └── NoBundleError   nothing is where the call says
     ├── LabelSetError    a label set that is not known, or a file that states none
+    │   ├── NoLabelsError   the file says nothing of labels
     │   └── RegionsError    it states regions, where the ids of label maps are asked for
     └── RefusedModelError   a model that cannot be imported
 """
@@ -46,6 +47,10 @@ class RefusedModelError(ModelError):
 
 class LabelSetError(ModelError):
     """A label set is not known, or its file is faulty."""
+
+
+class NoLabelsError(LabelSetError):
+    """A file says nothing of labels, as `dataset.json` may that only lists cases."""
 
 
 class RegionsError(LabelSetError):

@@ -11,16 +11,18 @@ exit codes: 0 no faults; 1 faults; 2 wrong call or recipe
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
 
-from model.label_files import FILES, find_label_set
+from model.label_files import find_label_set
 from model.labels import LabelSet
 from model.model_errors import LabelSetError
 from training.commands.options import add_workers, check_workers
 from training.data.annotations import ANNOTATED
 from training.data.checking import CaseReport, Expected, check_folder, perhaps_partial, without_labels
+from training.data.label_agreement import label_set_beside
 from training.data_place import folder_of
 from training.recipes.loading import load_recipe
 from training.recipes.recipe import Channels
@@ -60,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             tqdm.write(line, file=sys.stdout)
     how = " by names and headers" if arguments.quick else ""
     if expected.labels is None and not arguments.quick:
-        how += "; ids were not looked at: no label set is stated beside the data, give --label-set"
+        how += f"; ids were not looked at: {_why_no_labels(arguments.data)}"
     sys.stdout.write(f"{cases} cases checked{how}: {faults or 'no'} fault{'s' * (faults != 1)}\n")
     if partial := perhaps_partial(seen):
         hold, state, they = ("hold", "state", "they lack") if partial[1:] else ("holds", "states", "it lacks")
@@ -83,6 +85,14 @@ def _first_of(names: Sequence[str]) -> str:
     return f"{len(names)} of them, {min(names)}{' first' if names[1:] else ''},"
 
 
+def _why_no_labels(data: Path) -> str:
+    try:
+        label_set_beside(data)
+    except RecipeError:
+        return "the label set beside the data is faulty"
+    return "no label set is stated beside the data, give --label-set"
+
+
 def _expected(arguments: argparse.Namespace) -> Expected:
     """What the call and the data set say of labels and channels."""
     folder: Path = folder_of(arguments.data)
@@ -95,9 +105,9 @@ def _expected(arguments: argparse.Namespace) -> Expected:
     try:
         if arguments.label_set is not None:
             labels = find_label_set(arguments.label_set, regions=False)
-        elif labels is None and any((folder / name).is_file() for name in FILES):
-            labels = find_label_set(folder, regions=False)
     except LabelSetError as error:
-        if arguments.label_set is not None:
-            raise RecipeError(f"--label-set: {error}") from error
+        raise RecipeError(f"--label-set: {error}") from error
+    if labels is None:
+        with suppress(RecipeError):  # It is told as a fault of the data.
+            labels = label_set_beside(arguments.data)
     return Expected(labels=labels, channels=channels, outputs=outputs)

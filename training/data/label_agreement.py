@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from model.label_files import FILES, IGNORE, find_label_file, find_label_set, ignored_id
+from model.label_files import FILES, IGNORE, find_label_file, ignored_id, read_label_set
 from model.labels import LabelSet
-from model.model_errors import LabelSetError, RegionsError
-from training.data_place import folder_of
+from model.model_errors import LabelSetError, NoLabelsError
+from training.data_place import DATASET, folder_of
 from training.recipes.recipe import FOREGROUND, Channels
 from training.training_errors import RecipeError
 
@@ -42,7 +42,7 @@ def refuse_other_names(folders: Sequence[Path], labels: LabelSet, outputs: Chann
         outputs: what its network's channels stand for.
 
     Raises:
-        RecipeError: naming the file, the first id and what to do.
+        RecipeError: naming the file, the first id and what to do; or a fault of the file.
     """
     for folder in folders:
         found = disagreement(folder, labels, outputs)
@@ -75,7 +75,7 @@ def disagreement(data: Path, labels: LabelSet, outputs: Channels) -> str | None:
     have structures that the data do not state, but not the other way round.
 
     Raises:
-        RecipeError: the data state regions.
+        RecipeError: the data's own label set is faulty, or one of regions.
     """
     stated = _stated_names(data)
     apart = [one for one in sorted(stated) if not _agrees(one, stated[one], labels, outputs)]
@@ -98,7 +98,7 @@ def _stated_names(data: Path) -> dict[int, str]:
     """Id to what a data set calls it, with voxels to be ignored among them; empty where it states nothing.
 
     Raises:
-        RecipeError: it states regions.
+        RecipeError: its label set is faulty, or one of regions.
     """
     labels = label_set_beside(data)
     if labels is None:
@@ -112,17 +112,18 @@ def label_set_beside(data: Path) -> LabelSet | None:
     """The label set that lies beside a data set; None where there is none.
 
     Raises:
-        RecipeError: it is one of regions.
+        RecipeError: it is faulty, or one of regions.
     """
     folder = folder_of(data)
     if not any((folder / file).is_file() for file in FILES):
         return None
+    file = find_label_file(folder)
     try:
-        return find_label_set(folder, regions=False)
-    except RegionsError as error:
+        return read_label_set(file, regions=False)
+    except LabelSetError as error:
+        if isinstance(error, NoLabelsError) and file.name == DATASET:
+            return None  # It may serve as a datalist alone.
         raise RecipeError(str(error)) from error
-    except LabelSetError:
-        return None
 
 
 def _agrees(label_id: int, name: str, labels: LabelSet, outputs: Channels) -> bool:

@@ -264,6 +264,16 @@ def test_without_a_label_set_ids_are_not_looked_at_and_that_is_said(data, capsys
     assert main(["check", str(data), "--label-set", "flare21"]) == 1
 
 
+def test_of_a_faulty_label_set_its_own_fault_is_told_first(data, capsys):
+    (data / "dataset.json").write_text(json.dumps({"labels": {"liver": "1", "spleen": "3"}}))
+    foreign_ids(data)
+    assert main(["check", str(data)]) == 1
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == f"{data / 'dataset.json'}: labels.liver: must be a whole number, is '1'"
+    how = "ids were not looked at: the label set beside the data is faulty"
+    assert last == f"3 cases checked; {how}: 1 fault"
+
+
 def test_a_recipe_says_labels_and_channels(data, capsys):
     assert main(["check", str(data), "--recipe", "demo"]) == 0
     second_channel(data)

@@ -1,11 +1,12 @@
 """Ids of label maps mean the same to data and recipe, or training is refused, with what helps."""
 
 import json
+import re
 
 import pytest
 
 from model.labels import AMOS22, FLARE21, FLARE22, FLARE23, LabelSet
-from training.data.label_agreement import TAKE_OWN, disagreement, refuse_other_names
+from training.data.label_agreement import TAKE_OWN, disagreement, faults_of_names, refuse_other_names
 from training.training_errors import RecipeError
 
 OWN = {"organ a": 1, "organ b": 2}
@@ -77,6 +78,24 @@ def test_a_folder_that_states_nothing_agrees(tmp_path):
     (tmp_path / "dataset.json").write_text('{"name": "cubes"}')
     assert disagreement(tmp_path / "dataset.json", FLARE22, "plain") is None
     assert disagreement(tmp_path / "nowhere", FLARE22, "plain") is None
+
+
+@pytest.mark.parametrize(
+    ("file", "document", "said"),
+    [
+        ("dataset.json", {"labels": {"liver": "3"}}, "labels.liver: must be a whole number, is '3'"),
+        ("dataset.json", {"name": "x", "labels": {"liver": 300}}, "label set x: id of liver is 300, must be"),
+        ("labels.json", {"liver": 3}, 'states no label set; "labels" must map structures to ids'),
+        ("labels.json", {"labels": {"liver": [1, 2]}}, "liver is a region of several ids"),
+    ],
+)
+def test_a_faulty_label_set_is_named_with_its_own_fault(tmp_path, file, document, said):
+    (tmp_path / file).write_text(json.dumps(document))
+    (found,) = faults_of_names(tmp_path, None, "plain")
+    assert found.startswith(f"{tmp_path / file}: {said}")
+    assert faults_of_names(tmp_path, FLARE22, "plain") == [found]
+    with pytest.raises(RecipeError, match=re.escape(found)):
+        refuse_other_names([tmp_path], FLARE22, "plain")
 
 
 def remedy(folders, labels):
