@@ -18,6 +18,11 @@ from model.arrays import U8
 from model.checks import check_printable
 
 BACKGROUND = "background"
+LESION_WORDS = frozenset(
+    {"tumor", "tumour", "lesion", "cyst", "cancer", "mass", "metastasis"}
+    | {"tumors", "tumours", "lesions", "cysts", "cancers", "masses", "metastases"}
+)
+"""Words of a name by which a structure is probably no organ."""
 Table = U8
 """What each of the 256 values of a label map becomes; `table[label_map]`."""
 
@@ -99,6 +104,11 @@ class LabelSet:
     def organs(self) -> tuple[str, ...]:
         """Structure names in the order of their ids, without the lesions."""
         return tuple(name for name in self.names if name not in self.lesions)
+
+    @property
+    def perhaps_lesions(self) -> tuple[str, ...]:
+        """Organs whose names have a word for a lesion, as `liver_tumor`, in the order of their ids."""
+        return tuple(name for name in self.organs if LESION_WORDS.intersection(words_of(name)))
 
     def foreign(self, held: Iterable[int]) -> list[int]:
         """Which of the ids that a label map holds are neither background nor in the set, rising."""

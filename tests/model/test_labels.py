@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import pytest
 
@@ -104,3 +105,21 @@ def test_label_sets_travel_between_processes(labels):
 def test_a_faulty_label_set_is_refused(ids, pairs, message):
     with pytest.raises(ValueError, match=message):
         LabelSet(name="faulty", ids=ids, pairs=pairs)
+
+
+@pytest.mark.parametrize(
+    ("name", "sounds"),
+    [
+        ("tumor", True),
+        ("liver_Tumour", True),
+        ("Renal-cysts", True),
+        ("lung metastases", True),
+        ("cystic duct", False),
+        ("massa intermedia", False),
+        ("liver", False),
+    ],
+)
+def test_whole_words_of_a_name_tell_what_is_perhaps_a_lesion(name, sounds):
+    labels = LabelSet(name="own", ids={"spleen": 2, name: 1})
+    assert labels.perhaps_lesions == ((name,) if sounds else ())
+    assert replace(labels, lesions=(name,)).perhaps_lesions == ()

@@ -1,9 +1,10 @@
 """`python -m training check`: all faults of all cases of a data set, before anything trains.
 
 Faults are missing files, channels that are out of step, files that cannot be read, images and labels on
-different grids, labels outside the set or of other names, and the same image twice. Two things are told that
-are no faults: warnings of the readers (voxels that are no numbers, doubtful headers), a line each; and how
-many cases hold few of the structures, or none, and do not say what they annotate.
+different grids, labels outside the set or of other names, and the same image twice. Three things are told
+that are no faults: warnings of the readers (voxels that are no numbers, doubtful headers), a line each;
+structures that sound like lesions (tumor, cyst) and are not among the label set's `lesions`; and how many
+cases hold few of the structures, or none, and do not say what they annotate.
 
 exit codes: 0 no faults; 1 faults; 2 wrong call or recipe
 """

@@ -8,19 +8,24 @@ exit codes: 0 done; 1 failed; 2 wrong call
 """
 
 import argparse
+import logging
 from pathlib import Path
 
 from model.bundle import load_bundle
+from model.label_files import find_label_file
 from training.commands.options import add_engine, add_gpus, engine_options, gpu_numbers
 from training.data.annotations import ANNOTATED
 from training.data.checking import Expected, checked_cases, faults_of_annotations
 from training.data.datalist import data_name
 from training.data.found_cases import CaseFiles, refuse
+from training.data.label_agreement import doubts_of_lesions
 from training.data_place import folder_of
 from training.pseudo_labels.filling import missing_organs
 from training.pseudo_labels.fitting import labels_of, refuse_lacking, refuse_other_modality
 from training.pseudo_labels.labelled_folder import CaseToFill, Filling, write_filled
 from training.training_errors import DataError
+
+logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     if any(case.prepared for case in cases):
         raise DataError(f"{data}: is a prepared store; give the data set that it was made from")
     labels = labels_of(data, arguments.label_set, bundle)
+    place = arguments.label_set or str(find_label_file(folder))
+    for doubt in doubts_of_lesions(labels, place):
+        logger.warning("%s", doubt)
     refuse(faults_of_annotations(data, cases, labels), data)
     missing = {case.name: missing_organs(labels, case.annotated) for case in cases}
     if not any(missing.values()):

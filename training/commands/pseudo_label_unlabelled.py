@@ -7,15 +7,19 @@ exit codes: 0 done; 1 failed; 2 wrong call
 """
 
 import argparse
+import logging
 from pathlib import Path
 
-from model.bundle import load_bundle
+from model.bundle import MANIFEST, load_bundle
 from training.commands.options import add_engine, add_gpus, engine_options, gpu_numbers
 from training.data.datalist import data_name
+from training.data.label_agreement import doubts_of_lesions
 from training.data.unlabelled import image_folder, unlabelled_cases
 from training.pseudo_labels.fitting import organs_found, refuse_other_modality
 from training.pseudo_labels.labelled_folder import CaseToFill, Filling, write_filled
 from training.training_errors import DataError
+
+logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise DataError(
             f"{bundle.folder}: finds lesions only, which are no pseudo-labels; give a bundle of organs"
         )
+    labels = bundle.manifest.output.as_label_set()
+    for doubt in doubts_of_lesions(labels, f"{bundle.folder / MANIFEST}: output"):
+        logger.warning("%s", doubt)
     filling = Filling(
         cases=tuple(
             CaseToFill(
@@ -59,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
             for case in cases
         ),
-        labels=bundle.manifest.output.as_label_set(),
+        labels=labels,
         bundle=bundle,
         name=f"{data_name(folder)}, labelled by {bundle.manifest.name}",
     )

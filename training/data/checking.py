@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +19,17 @@ from model.labels import LABEL_SETS, LabelSet
 from training.data.annotations import ANNOTATED, GIVEN, unknown_structures
 from training.data.folders import find_cases, labelled_cases
 from training.data.found_cases import CaseFiles, refuse
-from training.data.label_agreement import faults_of_names, label_set_beside
+from training.data.label_agreement import (
+    doubts_of_lesions,
+    faults_of_names,
+    label_set_beside,
+    place_of_labels,
+)
 from training.data.on_grid import as_ids, read_canonical, refuse_foreign, refuse_other_grid
 from training.data.prepared import case_path, changed_source, read_record
 from training.data_place import folder_of
 from training.recipes.recipe import Channels
-from training.training_errors import DataError
+from training.training_errors import DataError, RecipeError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +53,7 @@ class CaseReport:
     name: str
     faults: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-    """What readers found odd about its files, which is no fault; a line each, with the file's name."""
+    """What is odd about its files or its label set, which is no fault; a line each, with the file's name."""
     digest: str | None = None
     """The same for images with the same voxels; None where they were not read."""
     held: frozenset[int] | None = None
@@ -72,9 +78,12 @@ def check_folder(
     found = find_cases(folder)
     faults = [*found.faults, *faults_of_names(folder, expected.labels, expected.outputs)]
     faults += faults_of_channels(folder, found.cases, expected)
+    warnings: list[str] = []
     if expected.labels is not None:
         faults += faults_of_annotations(folder, found.cases, expected.labels)
-    yield CaseReport(name="", faults=tuple(faults))
+        with suppress(RecipeError):  # Of a faulty label set beside the data, which is among the faults.
+            warnings = doubts_of_lesions(expected.labels, place_of_labels(folder, expected.labels))
+    yield CaseReport(name="", faults=tuple(faults), warnings=tuple(warnings))
     seen: dict[str, Path] = {}
     with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
         reports = pool.map(

@@ -5,6 +5,7 @@ recipe's label set: where they disagree, structures would be trained under the n
 in the voxels would show it.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -124,6 +125,33 @@ def label_set_beside(data: Path) -> LabelSet | None:
         if isinstance(error, NoLabelsError) and file.name == DATASET:
             return None  # It may serve as a datalist alone.
         raise RecipeError(str(error)) from error
+
+
+def place_of_labels(data: Path, labels: LabelSet) -> str:
+    """Where a label set that data are used with is stated: the file beside these, or its name.
+
+    Raises:
+        RecipeError: the data's own label set is faulty, or one of regions.
+    """
+    beside = label_set_beside(data) == labels
+    return str(find_label_file(folder_of(data))) if beside else f"label set {labels.name}"
+
+
+def doubts_of_lesions(labels: LabelSet, place: str) -> list[str]:
+    """A line where structures that sound like lesions are stated as organs; none where there are none.
+
+    Args:
+        labels: the label set.
+        place: where it is stated, for the line.
+    """
+    names = labels.perhaps_lesions
+    if not names:
+        return []
+    all_of_them = json.dumps([*labels.lesions, *names], ensure_ascii=False)
+    return [
+        f"{place}: `lesions` does not name {', '.join(names)}: clean-up may keep the largest part alone, and "
+        f'pseudo-labels may be made, as of organs; if that is wrong, state "lesions": {all_of_them} there'
+    ]
 
 
 def _agrees(label_id: int, name: str, labels: LabelSet, outputs: Channels) -> bool:

@@ -19,7 +19,7 @@ MODALITIES = {"CT": "CT", "MR": "MR", "MRI": "MR", "PET": "PET", "PT": "PET"}
 def labels_of(data: Path, given: str | None, bundle: ModelBundle) -> LabelSet:
     """The label set of a data set, where what the data or the bundle calls a lesion is one.
 
-    nnU-Net's `dataset.json` has no word for lesions, the bundle's manifest has.
+    nnU-Net's `dataset.json` names no lesions unless somebody added them, the bundle's manifest does.
 
     Args:
         data: its folder, or a datalist.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from model.labels import AMOS22
+from model.labels import AMOS22, KIDNEYS
 from tests.inference.bundles import CT, OUTPUT, THRESHOLDS
 from tests.inference.bundles import hu as image_of
 from tests.training.pseudo_labels.abdomens import IDS, LABELS, bundle_of_five, only, truth, write_partial
@@ -99,7 +99,7 @@ def test_a_tumor_that_the_case_does_not_annotate_is_not_filled_in(bundle, tmp_pa
     whole = truth()
     write_case(tmp_path / "data", "case", image_of(whole), only(whole, "liver"))
     (tmp_path / "data/annotated.json").write_text('{"case": ["liver"]}')
-    # nnU-Net's form has no word for lesions: the bundle says that the tumor is one.
+    # The file names no lesions: the bundle says that the tumor is one.
     (tmp_path / "data/dataset.json").write_text(json.dumps({"labels": {"background": 0, **IDS}}))
     assert main(words("missing", tmp_path / "data", bundle, tmp_path / "new", "--threads", "1")) == 0
     expected = np.where(whole == TUMOR, 0, whole)
@@ -251,6 +251,20 @@ def test_a_case_that_the_engine_cannot_read_is_named(bundle, partial, tmp_path, 
     assert not (tmp_path / "new").exists()
     shutil.copyfile(partial / "imagesTr/few_0000.nii.gz", image)
     assert main(words("missing", data, bundle, tmp_path / "new", "--threads", "1")) == 0
+
+
+def test_a_tumor_that_nobody_calls_a_lesion_is_told(unlabelled, tmp_path, caplog):
+    """The bundle's label set has none, and the data's neither: to both it is an organ."""
+    output = replace(OUTPUT, label_set="five", labels=IDS, pairs=(KIDNEYS,), lesions=())
+    bundle = bundle_of_five(tmp_path / "organs", output=output).folder
+    data = write_partial(tmp_path / "data")
+    (data / "labels.json").write_text(json.dumps({"labels": IDS}))
+    (data / "annotated.json").write_text('{"few": ["liver", "tumor"]}')
+    assert main(words("missing", data, bundle, tmp_path / "filled", "--threads", "1")) == 0
+    assert main(words("unlabelled", unlabelled, bundle, tmp_path / "round", "--threads", "1")) == 0
+    told = [line for line in caplog.messages if "`lesions` does not name tumor" in line]
+    places = [str(data / "labels.json"), f"{bundle / 'manifest.json'}: output"]
+    assert [line.split(": `lesions`")[0] for line in told] == places
 
 
 @pytest.fixture(scope="module")

@@ -182,6 +182,15 @@ def test_a_run_that_found_its_set_beside_the_data_can_be_resumed(lungs, tmp_path
     assert main(words(recipe, lungs, tmp_path / "run", *more, "--resume")) == 0
 
 
+def test_a_lesion_that_is_an_organ_by_the_file_is_told(lungs, tmp_path, caplog):
+    labels = {"lung": 3, "lung lesion": 8}
+    (lungs / "dataset.json").write_text(json.dumps({"labels": labels}))
+    call = words(recipe_file(tmp_path, label_set="data"), lungs, tmp_path / "run", "--steps", "1")
+    assert main([*call, "--validation", "0", "--precision", "fp32"]) == 0
+    (told,) = [line for line in caplog.messages if "lesions" in line]
+    assert told.startswith(f"{lungs / 'dataset.json'}: `lesions` does not name lung lesion: ")
+
+
 def test_a_run_goes_on_with_data_that_were_moved(lungs, tmp_path):
     """A label set without a name has that of its folder, which counts for nothing."""
     recipe, data = recipe_file(tmp_path, label_set="data"), tmp_path / "own"

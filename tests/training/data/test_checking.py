@@ -264,6 +264,19 @@ def test_without_a_label_set_ids_are_not_looked_at_and_that_is_said(data, capsys
     assert main(["check", str(data), "--label-set", "flare21"]) == 1
 
 
+def test_structures_that_sound_like_lesions_and_are_organs_by_the_file_are_told(data, capsys):
+    stated = data / "dataset.json"
+    stated.write_text(json.dumps({"labels": {**LABELS, "liver tumor": 20, "cyst": 21}, "lesions": ["cyst"]}))
+    line = (
+        f"warning: {stated}: `lesions` does not name liver tumor: clean-up may keep the largest part alone, "
+        "and pseudo-labels may be made, as of organs; if that is wrong, state "
+        '"lesions": ["cyst", "liver tumor"] there'
+    )
+    assert faults_of(data, capsys) == (0, [line])
+    stated.write_text(json.dumps({"labels": {**LABELS, "cyst": 21}, "lesions": ["cyst"]}))
+    assert faults_of(data, capsys) == (0, [])
+
+
 def test_of_a_faulty_label_set_its_own_fault_is_told_first(data, capsys):
     (data / "dataset.json").write_text(json.dumps({"labels": {"liver": "1", "spleen": "3"}}))
     foreign_ids(data)

@@ -8,6 +8,7 @@ from training.commands.train_call import TrainCall
 from training.data.checking import Expected, checked_cases
 from training.data.doubled_cases import refuse_common_images, refuse_common_names
 from training.data.found_cases import CaseFiles
+from training.data.label_agreement import doubts_of_lesions, place_of_labels
 from training.data_place import document_of
 from training.folds.fold_splits import named_apart, split_cases
 from training.recipes.recipe import Recipe
@@ -30,6 +31,8 @@ class Data:
     """Names of cases that were to be held out and hold nothing but pseudo-labels: they serve for neither."""
     not_read: tuple[tuple[Path, str], ...] = ()
     """Datalists, and the names of lists in them beside `training`, whose cases serve for neither."""
+    doubts: tuple[str, ...] = ()
+    """What may be wrong with the label set; a line each."""
 
 
 def data_of(call: TrainCall, recipe: Recipe) -> Data:
@@ -45,6 +48,7 @@ def data_of(call: TrainCall, recipe: Recipe) -> Data:
         held_out=tuple(case.judged for case in held_out if case.is_judged),
         passed_over=tuple(case.name for case in held_out if not case.is_judged),
         not_read=tuple((folder, name) for folder in call.data for name in _other_lists(folder)),
+        doubts=tuple(doubts_of_lesions(recipe.labels, place_of_labels(call.data[0], recipe.labels))),
     )
 
 

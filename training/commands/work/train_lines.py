@@ -43,6 +43,8 @@ def say_start(run: Run, data: Data) -> None:
         logger.info("%s", line)
     for folder, name in data.not_read:
         logger.info("%s: its list `%s` is not read, only `training` is", folder, name)
+    for doubt in data.doubts:
+        logger.warning("%s", doubt)
     if data.passed_over:
         logger.warning(
             "%d held-out case(s) hold nothing but pseudo-labels, %s first: they are neither trained nor "

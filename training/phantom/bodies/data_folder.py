@@ -245,6 +245,7 @@ def _write_json(output: Path, records: list[dict[str, object]], seed: int) -> No
     content = {
         "channel_names": {"0": "CT"},
         "labels": {"background": 0, **FLARE23.ids},
+        "lesions": list(FLARE23.lesions),
         "numTraining": len(written),
         "file_ending": ".nii.gz",
         "cases": [written[name] for name in sorted(written)],

@@ -45,7 +45,9 @@ def test_scans_elsewhere_hold_no_organ_and_bodies_do(maps, tmp_path, share, pres
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "labelsTr/phantom_00000.nii.gz")))
     assert labels.any() == present
     assert np.isin(np.unique(labels), [0, 1, 9, 11]).all()
-    record = json.loads((tmp_path / "dataset.json").read_text(encoding="utf-8"))["cases"][0]
+    document = json.loads((tmp_path / "dataset.json").read_text(encoding="utf-8"))
+    assert document["lesions"] == ["tumor"]
+    (record,) = document["cases"]
     assert (record["anatomy"] == "elsewhere") != present
 
 
