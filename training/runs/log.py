@@ -29,8 +29,16 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def forget_log_after(path: Path, step: int) -> None:
-    """Drop the lines of steps that will be done again."""
+def forget_log_after(path: Path, step: int, *, validates: bool = False) -> None:
+    """Drop the lines of steps that will be done again.
+
+    Args:
+        path: the log; nothing happens where there is none.
+        step: the last one whose lines stay.
+        validates: its validation will be done again, too.
+    """
     if path.is_file():
         kept = [entry for entry in read_log(path) if entry["step"] <= step]
+        if validates:
+            kept = [entry for entry in kept if entry["step"] < step or "dice" not in entry]
         write_text(path, "".join(f"{json.dumps(entry)}\n" for entry in kept))

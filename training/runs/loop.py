@@ -29,6 +29,7 @@ from training.runs.step import training_step
 from training.runs.timetable import Stage
 from training.runs.validation import own_cases, validate
 from training.runs.watching import StepDone, Validated, Watcher, Watchers
+from training.training_errors import WriteError
 
 T = TypeVar("T")
 
@@ -48,7 +49,8 @@ def train(
     """Take a run from where it is to its last step, writing checkpoints and the log into its folder.
 
     Where it is ended from outside it finishes its step, and writes a last checkpoint of that; several
-    processes leave after the same step, that or the next.
+    processes leave after the same step, that or the next. Where an error ends it between two steps, as in a
+    validation, or because a case cannot be read, the last step is kept too, unless stages share the network.
 
     Raises:
         DataError: a case cannot be read.
@@ -61,16 +63,39 @@ def train(
         remedy = MORE_DATA if fresh is None else MORE_CASES
         progress = Progress(run.info.step, run.timetable.steps, clock, remedy=remedy)
         told = Watchers((progress, *watchers))
-    first = run.info.step
+    run.stored = run.info
     with run.ending:
         try:
             with closing(told):
                 _train(run, store, held_out, workers, told, clock, fresh)
         except (KeyboardInterrupt, SystemExit):
-            if run.is_between_steps and run.info.step > first:
-                save_run(run, LAST, moments=True)
+            if run.is_between_steps and run.stored is not run.info:
+                _save_last(run)
                 run.ranks.gather(None)  # Who started the processes may end all others once one has left.
             raise
+        except Exception:
+            _rescue(run)
+            raise
+
+
+def _rescue(run: Run) -> None:
+    """Keep the steps that an error would lose, where this process can do so without the others.
+
+    These may have ended, or wait for another thing, so that they would not hand in their stages of a network.
+    """
+    if not run.is_between_steps or run.stored is run.info or run.placement.stages.world > 1:
+        return
+    try:
+        _save_last(run)
+    except (WriteError, RuntimeError, MemoryError) as error:
+        # The error that ended the run is the one to be told, and may be the reason of this one.
+        logger.warning("step %d could not be kept: %s", run.info.step, error)
+
+
+def _save_last(run: Run) -> None:
+    """Write the checkpoint to go on from; all processes call it where stages share the network."""
+    save_run(run, LAST, moments=True)
+    run.stored = run.info
 
 
 def _train(
@@ -117,7 +142,10 @@ def _one_step(
     with _undivided(run):
         _train_on(run, step, batch, waited_s, told)
         validates = held_out is not None and run.timetable.validates_after(run.info.step)
-        if not validates:
+        if validates:
+            # A validation takes long, reads files and asks for memory: what it ends must not lose the steps.
+            _save_last(run)
+        else:
             _conclude(run)
     run.ending.leave_if_asked()
     if held_out is not None and validates:
@@ -134,7 +162,7 @@ def _undivided(run: Run) -> Iterator[None]:
 
 
 def _lacks_validation(run: Run) -> bool:
-    """Whether the run was ended between its last step and the validation that is due after that."""
+    """Whether the run was ended after its last step, before the validation due after that was over."""
     return run.info.step > 0 and not run.info.dice and run.timetable.validates_after(run.info.step)
 
 
@@ -170,12 +198,12 @@ def _conclude(run: Run) -> None:
     # that a run is known whose last one is gone. Later what is kept comes first, so that none is lacking.
     is_first = is_kept and done <= recipe.checkpoint_every_steps
     if is_first:
-        save_run(run, LAST, moments=True)
+        _save_last(run)
     if is_kept:
         save_run(run, KEPT.format(done), moments=False)
     is_due = done % recipe.checkpoint_every_steps == 0 or done == run.timetable.steps
     if is_due and not is_first:
-        save_run(run, LAST, moments=True)
+        _save_last(run)
 
 
 def _gpu_peak_mb(device: torch.device) -> float | None:

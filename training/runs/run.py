@@ -60,6 +60,9 @@ class Run:
     """Steps that changed the weights."""
     is_between_steps: bool = True
     """Whether weights, optimizer and `info` are of one step, so that the run can be stored."""
+    stored: RunInfo | None = None
+    """What the last checkpoint says, or what the run began with: the same object as `info` where there is
+    nothing to keep."""
     left_out: int = 0
     """Steps in a row, the last ones, that the gradient scaler left out."""
     ranks: Ranks = ALONE

@@ -87,7 +87,7 @@ def resume_run(info: RunInfo, device: torch.device, folder: Path, ranks: Ranks =
             {name: type(value)(stored.scaler[name]) for name, value in run.scaler.state_dict().items()}
         )
     if ranks.is_first:
-        forget_log_after(folder / LOG, stored.step)
+        forget_log_after(folder / LOG, stored.step, validates=not stored.dice)
     return run
 
 

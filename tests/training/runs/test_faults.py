@@ -18,6 +18,7 @@ from training.__main__ import main
 from training.runs import loop
 from training.runs import step as step_module
 from training.runs.checkpoints import load_checkpoint
+from training.runs.log import read_log
 from training.runs.run_files import BEST, LAST, LOG
 
 STEPS = 12
@@ -129,7 +130,7 @@ def test_a_file_that_cannot_grow_ends_the_run_in_one_line_and_leaves_the_last_ch
     assert full.returncode == 1, full.stderr
     error = full.stderr.splitlines()[-1]
     assert error == (
-        f"error: {tmp_path / BEST}: cannot be written (File too large); choose another folder; "
+        f"error: {tmp_path / LAST}: cannot be written (File too large); choose another folder; "
         "the last checkpoint is of step 4: go on from it with --resume"
     )
     assert "Traceback" not in full.stderr
@@ -154,6 +155,43 @@ def test_a_data_file_that_is_lost_ends_the_run_in_one_line(words, cubes, tmp_pat
     assert "case1_0000.nii.gz" in error
     assert error.endswith("go on from it with --resume")
     assert load_checkpoint(tmp_path / "run" / LAST)[1].step >= 4
+
+
+def test_a_validation_that_fails_loses_no_step(words, cubes, tmp_path, capsys, monkeypatch):
+    """No checkpoint is due before the end at step 12; the recipe validates after steps 6 and 12."""
+    data = shutil.copytree(cubes, tmp_path / "data")
+    image = data / "imagesTr" / "case1_0000.nii.gz"
+    whole = image.read_bytes()
+    (tmp_path / "held-out.txt").write_text("case1\n")
+    more = ("--hold-out", str(tmp_path / "held-out.txt"), "--set", "checkpoint_every_steps=1000")
+    call = [
+        word
+        for word in words(tmp_path / "run", "--cache-mb", "0", *more, data=data)
+        if word != "--validation"
+    ]
+    call.remove(str(cubes))
+    step = loop.training_step
+
+    def losing(run, number, batch):
+        if number == 5:
+            image.write_bytes(whole[: len(whole) // 2])
+        return step(run, number, batch)
+
+    monkeypatch.setattr(loop, "training_step", losing)
+    assert main(call) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "case1_0000.nii.gz: is truncated" in error
+    assert error.endswith("; the last checkpoint is of step 6: go on from it with --resume")
+    image.write_bytes(whole)
+    monkeypatch.setattr(loop, "training_step", step)
+    assert main([*call, "--resume"]) == 0
+    steps = [(entry["step"], "dice" in entry) for entry in read_log(tmp_path / "run" / LOG)]
+    assert steps == [
+        *((n, False) for n in range(1, 7)),
+        (6, True),
+        *((n, False) for n in range(7, 13)),
+        (12, True),
+    ]
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_in_one_line(words, tmp_path, capsys, monkeypatch):

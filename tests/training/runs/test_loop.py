@@ -20,7 +20,7 @@ from training.runs.loop import train
 from training.runs.run import start_run
 from training.runs.run_files import BEST, LAST, LOG
 from training.runs.run_storage import resume_run
-from training.training_errors import CheckpointError, TrainingError
+from training.training_errors import CheckpointError, DataError, TrainingError, WriteError
 
 CPU = torch.device("cpu")
 
@@ -138,6 +138,61 @@ def test_the_best_checkpoint_is_the_one_with_the_best_dice(cubes, tmp_path, monk
     _, last = load_checkpoint(tmp_path / LAST)
     assert (best.step, best.best_dice, best.dice) == (4, 0.7, {"liver": 0.7})
     assert (last.step, last.best_dice, last.dice) == (8, 0.7, {"liver": 0.4})
+
+
+def test_a_run_that_dies_in_a_validation_goes_on_from_its_step(cubes, tmp_path, monkeypatch):
+    """Whatever ends it has no time to keep anything: no checkpoint is due before the end at step 8."""
+    info = info_of(cubes, tiny_recipe(checkpoint_every_steps=1000))
+    found = []
+    monkeypatch.setattr(loop, "validate", lambda *_: found.append(load_checkpoint(tmp_path / LAST)[1]) or {})
+    run_to_end(start_run(info, CPU, tmp_path), cubes, held_out=True)
+    assert [(one.step, one.dice) for one in found] == [(4, {}), (8, {})]
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("a case maker has ended")])
+def test_an_error_between_two_steps_loses_none(cubes, tmp_path, monkeypatch, error):
+    def failing(source, clock):
+        for number, item in enumerate(timed(source, clock)):
+            if number == 3:
+                raise error
+            yield item
+
+    timed = loop.timed
+    monkeypatch.setattr(loop, "timed", failing)
+    with pytest.raises(type(error), match=str(error)):
+        run_to_end(start_run(info_of(cubes), CPU, tmp_path), cubes)
+    assert load_checkpoint(tmp_path / LAST)[1].step == 3
+
+
+def test_what_ended_a_run_is_told_where_its_last_step_cannot_be_kept(cubes, tmp_path, monkeypatch, caplog):
+    def unwritable(*_, **__):
+        raise WriteError("full")
+
+    def failing(source, clock):
+        yield next(timed(source, clock))
+        raise DataError("truncated")
+
+    timed = loop.timed
+    monkeypatch.setattr(loop, "timed", failing)
+    monkeypatch.setattr(loop, "save_run", unwritable)
+    with pytest.raises(DataError, match="truncated"):
+        run_to_end(start_run(info_of(cubes), CPU, tmp_path), cubes)
+    assert "step 1 could not be kept: full" in caplog.text
+
+
+def test_an_error_within_a_step_keeps_nothing_of_it(cubes, tmp_path, monkeypatch):
+    step_as_it_is = loop.training_step
+
+    def failing(run, step, batch):
+        loss = step_as_it_is(run, step, batch)
+        if step == 5:
+            raise RuntimeError("out of memory")
+        return loss
+
+    monkeypatch.setattr(loop, "training_step", failing)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run_to_end(start_run(info_of(cubes), CPU, tmp_path), cubes)
+    assert load_checkpoint(tmp_path / LAST)[1].step == 4
 
 
 def test_init_takes_the_weights_and_nothing_else(cubes, tmp_path):

@@ -91,6 +91,15 @@ def test_the_log_forgets_steps_that_will_be_done_again_and_lines_that_were_cut_o
     assert [entry["step"] for entry in read_log(path)] == [1, 2]
 
 
+def test_the_log_forgets_a_validation_that_will_be_done_again(tmp_path):
+    path = tmp_path / "log.jsonl"
+    lines = [{"step": step, **said} for step in (1, 2) for said in ({"loss": 1.0}, {"dice": {"liver": 0.5}})]
+    for line in lines:
+        write_log(path, line)
+    forget_log_after(path, 2, validates=True)
+    assert read_log(path) == lines[:3]
+
+
 def test_truth_and_prediction_lie_over_the_image():
     picture = overlay(SEEN)
     assert picture.shape == (1, 4, 3)
