@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eval.eval_errors import JudgingError
 from eval.image_files import read_image
-from model.arrays import F64, U8, ZyxMm
+from model.arrays import F64, U8, ZyxMm, counts_of_ids
 
 SAME_GRID_VOXELS = 0.05
 """Two grids are the same if no corner differs by more than this share of the smallest voxel size, which is
@@ -141,8 +141,8 @@ def onto_grid(volume: LabelVolume, grid: sitk.Image) -> LabelVolume:
             f"{volume.path}: {lost_ml:.3g} ml of labels lie outside the other image, "
             "which does not cover them"
         )
-    voxels = _counts(moved)
-    for label in np.flatnonzero((_counts(volume.labels) > 0) & (voxels == 0)):
+    voxels = counts_of_ids(moved)
+    for label in np.flatnonzero((counts_of_ids(volume.labels) > 0) & (voxels == 0)):
         for z, y, x in np.unique(_voxels_at(np.argwhere(volume.labels == label), volume.grid, grid), axis=0):
             there = moved[z, y, x]
             if there == 0 or voxels[there] > 1:
@@ -150,14 +150,6 @@ def onto_grid(volume: LabelVolume, grid: sitk.Image) -> LabelVolume:
                 voxels[there] -= 1
                 voxels[label] += 1
     return LabelVolume(path=volume.path, labels=moved, grid=grid)
-
-
-def _counts(labels: U8) -> NDArray[np.intp]:
-    """How many voxels each of the 256 labels has."""
-    counts = np.zeros(256, np.intp)
-    for part in labels:  # Slice by slice: counting takes 8 bytes a voxel.
-        counts += np.bincount(part.ravel(), minlength=256)
-    return counts
 
 
 def _voxels_at(voxels_zyx: NDArray[np.intp], of: sitk.Image, grid: sitk.Image) -> NDArray[np.intp]:

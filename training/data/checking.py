@@ -14,7 +14,7 @@ from inference.geometry import Geometry
 from inference.imaging.orientation import orient, orientation_of
 from inference.imaging.reading import open_image
 from inference.imaging.volume import Volume
-from model.arrays import U8
+from model.arrays import Counts, counts_of_ids
 from model.labels import LABEL_SETS, LabelSet
 from training.data.annotations import ANNOTATED, GIVEN, unknown_structures
 from training.data.folders import find_cases, labelled_cases
@@ -188,7 +188,7 @@ def full_report(case: CaseFiles, expected: Expected) -> CaseReport:
     warnings: list[str] = []
     grids: list[tuple[Path, Geometry]] = []
     digest = hashlib.sha256()
-    ids: U8 | None = None
+    counts: Counts | None = None
     for path in (*case.images, case.labels):
         try:
             volume = read_canonical(path)
@@ -196,16 +196,19 @@ def full_report(case: CaseFiles, expected: Expected) -> CaseReport:
             grids.append((path, volume.geometry))
             if path != case.labels:
                 faults += _faults_of_values(volume, path)
-                digest.update(np.ascontiguousarray(volume.array).tobytes())
+                for plane in volume.array:  # Of the whole array this would take a copy.
+                    digest.update(np.ascontiguousarray(plane).data)
             else:
-                ids = as_ids(volume.array, path)
+                counts = counts_of_ids(as_ids(volume.array, path))
         except DataError as error:
             faults.append(str(error))
     faults += _other_grids(case, grids)
-    if ids is not None and expected.labels is not None:
-        faults += _faults_of_ids(case, ids, expected.labels)
+    if counts is not None and expected.labels is not None:
+        faults += _faults_of_ids(case, counts, expected.labels)
     whole = len(grids) == len(case.images) + 1
-    held = None if ids is None or case.annotated is not None else frozenset(np.unique(ids).tolist()) - {0}
+    held = None
+    if counts is not None and case.annotated is None:
+        held = frozenset(np.flatnonzero(counts).tolist()) - {0}
     return CaseReport(
         name=case.name,
         faults=tuple(faults),
@@ -260,15 +263,15 @@ def _faults_of_values(volume: Volume, path: Path) -> list[str]:
     return [] if lowest != volume.array.max() else [f"{path}: is empty (every voxel is {lowest})"]
 
 
-def _faults_of_ids(case: CaseFiles, ids: U8, labels: LabelSet) -> list[str]:
+def _faults_of_ids(case: CaseFiles, counts: Counts, labels: LabelSet) -> list[str]:
     faults = []
     try:
-        refuse_foreign(ids, labels, case.labels)
+        refuse_foreign(counts, labels, case.labels)
     except DataError as error:
         faults.append(str(error))
     if case.annotated is None:
         return faults
-    held = np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist()
+    held = np.flatnonzero(counts).tolist()
     known = labels.names_by_id
     more = [
         known[label_id] for label_id in held if label_id in known and known[label_id] not in case.annotated

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.imaging.volume import Volume
-from model.arrays import F64, U8, Zyx, ZyxMm
+from model.arrays import F64, Counts, Zyx, ZyxMm, counts_of_ids
 from model.labels import LabelSet
 from model.schema import SchemaError, parse
 from training.data.found_cases import CaseFiles
@@ -147,7 +147,8 @@ def case_figures(files: CaseFiles, labels: LabelSet) -> tuple[CaseFigures, tuple
     """
     truth = read_canonical(files.labels)
     ids = as_ids(truth.array, files.labels)
-    refuse_foreign(ids, labels, files.labels)
+    counts = counts_of_ids(ids)
+    refuse_foreign(counts, labels, files.labels)
     foreground = ids > 0
     tallies = []
     for path in files.images:
@@ -159,13 +160,12 @@ def case_figures(files: CaseFiles, labels: LabelSet) -> tuple[CaseFigures, tuple
         name=files.name,
         size_zyx=truth.geometry.size_zyx,
         spacing_zyx_mm=truth.geometry.spacing_zyx_mm,
-        volumes_ml=_volumes(ids, labels, truth.geometry.voxel_ml),
+        volumes_ml=_volumes(counts, labels, truth.geometry.voxel_ml),
     )
     return figures, tuple(tallies)
 
 
-def _volumes(ids: U8, labels: LabelSet, voxel_ml: float) -> dict[str, float]:
-    counts = np.bincount(ids.ravel(), minlength=256)
+def _volumes(counts: Counts, labels: LabelSet, voxel_ml: float) -> dict[str, float]:
     held = {name: int(counts[labels.ids[name]]) for name in labels.names}
     return {name: round(count * voxel_ml, 6) for name, count in held.items() if count}
 

@@ -22,7 +22,7 @@ from inference.preprocessing.intensity import (
     statistics_over,
 )
 from inference.preprocessing.resampling import model_size, resample_image, resample_labels
-from model.arrays import F32, U8
+from model.arrays import F32, U8, Counts, counts_of_ids
 from model.label_files import FILES, IGNORE, ignored_id
 from model.labels import LabelSet
 from model.manifest.intensity import needs_mask
@@ -83,7 +83,7 @@ def read_checked(
     labels = read_canonical(labels_path, notes)
     refuse_other_grid(first.geometry, labels.geometry, labels_path, "its image")
     ids = as_ids(labels.array, labels_path)
-    refuse_foreign(ids, recipe.labels, labels_path)
+    refuse_foreign(counts_of_ids(ids), recipe.labels, labels_path)
     return replace(first, further=tuple(volume.array for volume in further)), ids
 
 
@@ -174,13 +174,18 @@ def _ignored_beside(path: Path) -> int | None:
     return next((label_id for label_id in found if label_id is not None), None)
 
 
-def refuse_foreign(ids: U8, labels: LabelSet, path: Path) -> None:
+def refuse_foreign(counts: Counts, labels: LabelSet, path: Path) -> None:
     """Look for ids that a label set does not have.
+
+    Args:
+        counts: of each id's voxels.
+        labels: the label set.
+        path: of the label map, for the message.
 
     Raises:
         DataError: naming them, or the one of voxels to be ignored.
     """
-    foreign = labels.foreign(np.flatnonzero(np.bincount(ids.ravel(), minlength=256)).tolist())
+    foreign = labels.foreign(np.flatnonzero(counts).tolist())
     if (ignored := _ignored_beside(path)) in foreign:
         raise DataError(
             f"{path}: holds id {ignored}, which {DATASET} calls {IGNORE}: voxels to be ignored cannot be "

@@ -15,7 +15,7 @@ from inference.imaging.volume import Volume
 from inference.preprocessing.intensity import NOTHING, channel_statistics
 from inference.preprocessing.resampling import model_size, resample_image, resample_labels
 from leanseg.atomic_files import sweep
-from model.arrays import F32, Zyx
+from model.arrays import F32, Zyx, counts_of_ids
 from model.label_files import FILES
 from model.manifest.resampling import along_axes
 from training.augmentation.crops import BEYOND
@@ -179,7 +179,7 @@ def store_case(files: CaseFiles, recipe: Recipe, folder: Path, notes: ReadWarnin
     on_grid = resample_labels(ids, size)
     _write_array(case_path(folder, files.name, "image.b2nd"), values)
     _write_array(case_path(folder, files.name, "labels.b2nd"), on_grid)
-    counts = np.bincount(on_grid.ravel(), minlength=256)
+    counts = counts_of_ids(on_grid)
     held = np.flatnonzero(counts).tolist()
     points = class_points(on_grid, generator_of_name(files.name))
     named: dict[str, Any] = {str(label_id): some for label_id, some in zip(held, points, strict=True)}

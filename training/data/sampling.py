@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from model.arrays import F64, U8, Zyx
+from model.arrays import F64, U8, Zyx, counts_of_ids
 from model.manifest.tiling import Padding
 from training.augmentation.crops import BEYOND
 from training.data.stored_arrays import StoredImage, StoredLabels
@@ -63,7 +63,7 @@ def class_points(classes: U8, rng: np.random.Generator) -> tuple[NDArray[np.int1
     """
     found = []
     flat = classes.reshape(-1)
-    for number in np.flatnonzero(np.bincount(flat, minlength=256)):
+    for number in np.flatnonzero(counts_of_ids(classes)):
         where = np.flatnonzero(flat == number)
         if where.size > POINTS_PER_CLASS:
             where = where[rng.integers(where.size, size=POINTS_PER_CLASS)]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from model.arrays import counts_of_ids
 from model.case_names import as_cell, from_cell
 from model.labels import LabelSet
 from training.case_scores import Score, channel_scores
@@ -60,7 +61,7 @@ def score_labels(cases: Sequence[CaseFiles], folder: Path, labels: LabelSet) -> 
         prediction = read_canonical(path)
         refuse_other_grid(truth.geometry, prediction.geometry, path, "its truth")
         truth_ids = as_ids(truth.array, case.labels)
-        refuse_foreign(truth_ids, labels, case.labels)
+        refuse_foreign(counts_of_ids(truth_ids), labels, case.labels)
         spacing, annotated = truth.geometry.spacing_zyx_mm, case.judged.annotated
         for label_id, dsc, hd95 in channel_scores(as_ids(prediction.array, path), truth_ids, spacing):
             structure = name_of[label_id]

@@ -22,6 +22,7 @@ import numpy as np
 from inference.errors import OutputError
 from inference.imaging.orientation import orient, orientation_of
 from inference.imaging.writing import write_labels
+from model.arrays import counts_of_ids
 from model.bundle import ModelBundle
 from model.labels import BACKGROUND, LabelSet
 from model.schema import dump
@@ -162,7 +163,7 @@ def _write_case(case: CaseToFill, folder: Path, labels: LabelSet) -> dict[str, i
         ids = np.zeros(geometry.size_zyx, np.uint8)
     else:
         ids = as_ids(stored.array, case.labels)
-        refuse_foreign(ids, labels, case.labels)
+        refuse_foreign(counts_of_ids(ids), labels, case.labels)
     orientation = orientation_of(geometry)
     refuse_other_grid(found.geometry, orient(geometry, orientation), case.labels or path, "its image")
     counts = fill(orientation.apply(ids), found_ids, {name: labels.ids[name] for name in case.missing})

@@ -1,13 +1,17 @@
 """`check`: every fault that a user can make with a data-set folder gives one line, and all are told."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from model.labels import FLARE21
 from tests.training.tiny import recipe_file, write_case, write_dataset
 from training.__main__ import main
+from training.data.checking import Expected, full_report
+from training.data.folders import labelled_cases
 
 LABELS = {"background": 0, "liver": 1, "kidney": 2, "spleen": 3, "pancreas": 4}
 
@@ -393,6 +397,22 @@ def test_sentences_on_several_cases_name_the_first(data, capsys):
     _, few, none = capsys.readouterr().out.splitlines()
     assert few.startswith("2 of them, few0 first, hold fewer than half of the structures and state no ann")
     assert none.startswith("2 of them, none0 first, label nothing, every voxel is background: all that they")
+
+
+def test_a_check_takes_no_more_than_image_and_label_map(tmp_path):
+    """Of 4 Mi voxels: 16 MiB each as they are read, 8 for ids. Counting all at once would take 32 more."""
+    shape = (64, 256, 256)
+    hu, labels = np.zeros(shape, np.int16), np.zeros(shape, np.uint8)
+    hu[0, 0, 0], labels[0, 0, 0] = 100, 1
+    write_case(tmp_path, "case0", hu, labels)
+    (case,) = labelled_cases(tmp_path)
+    del hu, labels
+    tracemalloc.start()
+    report = full_report(case, Expected(labels=FLARE21))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (report.faults, report.held) == ((), {1})
+    assert peak < 48 * 2**20
 
 
 def with_a_voxel_of_nan(path):
