@@ -307,9 +307,31 @@ def test_a_line_says_what_is_trained_and_another_where_it_ended(cubes, tmp_path,
     more = ("--steps", "2", "--validation", str(cubes), "--precision", "fp32")
     assert main(words(recipe_file(tmp_path), cubes, tmp_path / "run", *more)) == 0
     assert "tiny: 2 cases, 2 held out, 0.00711 M parameters, 2 steps from 0, cpu in fp32" in caplog.messages
+    assert "held out: case0, case1" in caplog.messages
     assert any(message.startswith("step 2/2: loss ") for message in caplog.messages)
     assert any(message.startswith("step 2: validation Dice ") for message in caplog.messages)
     assert caplog.messages[-1] == f"done: {tmp_path / 'run' / BEST}"
+
+
+@pytest.mark.parametrize("names_them", [False, True])
+def test_a_split_beside_the_data_is_told_to_be_left_aside(cubes, tmp_path, caplog, names_them):
+    """Unless the held-out cases are named, by whom who has read it."""
+    data = tmp_path / "data"
+    shutil.copytree(cubes, data)
+    (data / "splits_final.json").write_text("[]")
+    (tmp_path / "held.txt").write_text("case1\n")
+    caplog.set_level(logging.INFO, logger="training")
+    more = ("--hold-out", str(tmp_path / "held.txt")) if names_them else ("--validation", "0.5")
+    assert main(words(recipe_file(tmp_path), data, tmp_path / "run", "--steps", "1", *more)) == 0
+    aside = [message for message in caplog.messages if "splits_final.json" in message]
+    assert aside == (
+        []
+        if names_them
+        else [
+            f"{data / 'splits_final.json'}: train does not follow a split; cross-validate does, and "
+            "--hold-out names the cases"
+        ]
+    )
 
 
 def test_the_log_has_a_loss_and_a_rate_for_each_step_and_dice_for_each_validation(cubes, tmp_path):
@@ -458,8 +480,10 @@ def test_results_of_a_run_that_has_lost_its_last_checkpoint_stay(cubes, tmp_path
     assert {path: path.stat().st_mtime_ns for path in run.iterdir()} == before
 
 
-def test_a_run_that_was_killed_in_its_last_validation_is_begun_anew(cubes, tmp_path, caplog, monkeypatch):
-    """Of 8 steps, validated after 4 and 8, with checkpoints every 100: there is none to go on from."""
+def test_a_run_that_was_ended_in_its_last_validation_has_only_that_to_do_again(
+    cubes, tmp_path, caplog, monkeypatch
+):
+    """Of 8 steps, validated after 4 and 8, with checkpoints every 100: each validation has one before it."""
     run = tmp_path / "run"
     recipe = recipe_file(tmp_path, checkpoint_every_steps=100)
     call = words(recipe, cubes, run, "--validation", str(cubes), "--resume", "auto")
@@ -468,7 +492,20 @@ def test_a_run_that_was_killed_in_its_last_validation_is_begun_anew(cubes, tmp_p
         patched.setattr(loop, "validate", lambda *_: next(looked))
         with pytest.raises(StopIteration):
             main(call)
-    assert (load_checkpoint(run / BEST)[1].step, (run / LAST).exists()) == (4, False)
+    assert [load_checkpoint(run / name)[1].step for name in (BEST, LAST)] == [4, 8]
+    caplog.set_level(logging.INFO, logger="training")
+    assert main(call) == 0
+    assert any(message.startswith("step 8: validation Dice ") for message in caplog.messages)
+    assert not any(message.startswith("step 5/8") for message in caplog.messages)
+    assert load_checkpoint(run / LAST)[1].dice
+
+
+def test_a_run_without_a_checkpoint_to_go_on_from_is_begun_anew(cubes, tmp_path, caplog):
+    run = tmp_path / "run"
+    call = words(recipe_file(tmp_path), cubes, run, "--validation", str(cubes), "--resume", "auto")
+    assert main(call) == 0
+    for name in (BEST, LAST):
+        (run / name).unlink()
     caplog.set_level(logging.INFO, logger="training")
     assert main(call) == 0
     assert f"{run}: begun anew: the run there was ended before its first checkpoint" in caplog.messages

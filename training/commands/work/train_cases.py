@@ -1,6 +1,6 @@
 """Which cases `train` trains on, and which it validates on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from training.data.checking import Expected, checked_cases
 from training.data.doubled_cases import refuse_common_images, refuse_common_names
 from training.data.found_cases import CaseFiles
 from training.data.label_agreement import doubts_of_lesions, place_of_labels
-from training.data_place import document_of
+from training.data_place import SPLITS, document_of, folder_of
 from training.folds.fold_splits import named_apart, split_cases
 from training.recipes.recipe import Recipe
 from training.training_errors import RecipeError
@@ -31,6 +31,8 @@ class Data:
     """Names of cases that were to be held out and hold nothing but pseudo-labels: they serve for neither."""
     not_read: tuple[tuple[Path, str], ...] = ()
     """Datalists, and the names of lists in them beside `training`, whose cases serve for neither."""
+    splits_not_used: tuple[Path, ...] = ()
+    """Splits into folds that lie beside the data, where `train` draws the held-out cases itself."""
     doubts: tuple[str, ...] = ()
     """What may be wrong with the label set; a line each."""
 
@@ -48,6 +50,7 @@ def data_of(call: TrainCall, recipe: Recipe) -> Data:
         held_out=tuple(case.judged for case in held_out if case.is_judged),
         passed_over=tuple(case.name for case in held_out if not case.is_judged),
         not_read=tuple((folder, name) for folder in call.data for name in _other_lists(folder)),
+        splits_not_used=() if call.hold_out is not None else tuple(_splits_beside(call.data)),
         doubts=tuple(doubts_of_lesions(recipe.labels, place_of_labels(call.data[0], recipe.labels))),
     )
 
@@ -61,6 +64,10 @@ def _other_lists(folder: Path) -> list[str]:
     if not isinstance(document, dict) or not document.get("training"):
         return []
     return [name for name in OTHER_LISTS if document.get(name)]
+
+
+def _splits_beside(folders: Sequence[Path]) -> Iterator[Path]:
+    return (path for folder in folders if (path := folder_of(folder) / SPLITS).is_file())
 
 
 def _cases(call: TrainCall, recipe: Recipe) -> tuple[tuple[CaseFiles, ...], tuple[CaseFiles, ...]]:

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from training.commands.work.train_cases import Data
 from training.recipes.stopping_options import Converged
+from training.runs.differences import some_of
 from training.runs.log import read_log
 from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
 from training.runs.run import Run
@@ -36,6 +37,7 @@ def say_start(run: Run, data: Data) -> None:
         run.info.precision,
         f", {run.ranks.world} processes" if run.ranks.world > 1 else "",
     )
+    _say_held_out(data)
     recipe = run.info.recipe
     if passed_over := recipe.inference.passed_over(recipe.labels):
         logger.info("clean-up passes over structures that the label set lacks: %s", ", ".join(passed_over))
@@ -45,17 +47,27 @@ def say_start(run: Run, data: Data) -> None:
         logger.info("%s: its list `%s` is not read, only `training` is", folder, name)
     for doubt in data.doubts:
         logger.warning("%s", doubt)
+    if isinstance(recipe.stopping, Converged) and not data.held_out:
+        logger.warning(
+            "stopping: nothing is held out to tell when the run has converged: it takes all of its %d steps",
+            run.timetable.steps,
+        )
+
+
+def _say_held_out(data: Data) -> None:
+    """Which cases are validated on, and what may be amiss with them."""
+    if data.held_out:
+        logger.info("held out: %s", some_of([case.name for case in data.held_out]))
+    for path in data.splits_not_used:
+        logger.info(
+            "%s: train does not follow a split; cross-validate does, and --hold-out names the cases", path
+        )
     if data.passed_over:
         logger.warning(
             "%d held-out case(s) hold nothing but pseudo-labels, %s first: they are neither trained nor "
             "validated on; do not hold them out, and they are trained on",
             len(data.passed_over),
             data.passed_over[0],
-        )
-    if isinstance(recipe.stopping, Converged) and not data.held_out:
-        logger.warning(
-            "stopping: nothing is held out to tell when the run has converged: it takes all of its %d steps",
-            run.timetable.steps,
         )
     if {case.labels for case in data.cases} & {case.labels for case in data.held_out}:
         logger.warning(
