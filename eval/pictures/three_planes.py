@@ -42,7 +42,7 @@ SOFTNESS = 0.4
 """Standard deviation of the smoothing of outlines, in pixels along their coarser side."""
 FINE_MM = 0.7
 """Contours are drawn on pixels of about this size, so that coarse voxels do not look like stairs."""
-LEGEND_IN, TITLE_IN, FOOT_IN = 2.8, 1.12, 0.45
+LEGEND_IN, TITLE_IN, FOOT_IN = 3.0, 1.12, 0.45
 DPI = 150
 
 
