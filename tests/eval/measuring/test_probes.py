@@ -154,6 +154,8 @@ def failing(*_):
 
 def taken(monkeypatch, program=None, **functions):
     monkeypatch.setitem(sys.modules, "made_up_nvml", gpu_module(**functions))
+    # The fake lists the processes of this machine, one of which may have ended by the time it is looked for.
+    monkeypatch.setattr(psutil, "pid_exists", lambda _: True)
     return GpuProbe("0", "made_up_nvml").take(program)
 
 
