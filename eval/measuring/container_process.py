@@ -50,7 +50,7 @@ class ContainerOptions:
     limit_s: float = 3600.0
     """Seconds after which a case is stopped."""
     disk_limit_mb: float = DISK_LIMIT_MB
-    """MiB that a case may write into its folders, or take of the disk, above which it is stopped."""
+    """MiB that a case may write into its folders, above which it is stopped."""
     labels: LabelSet
     """Labels that a valid label map may hold."""
     cpus: str | None = None
