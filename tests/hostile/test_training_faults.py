@@ -22,6 +22,7 @@ from tests.end_to_end.calls import listing, names
 from tests.hostile.disks import mounted_disk, remount
 from tests.hostile.moments import moments
 from tests.places import ROOT
+from tests.training.run_logs import learned
 from tests.training.tiny import DOCUMENT, write_dataset
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run_files import BEST, LAST, LOG
@@ -34,7 +35,7 @@ RECIPE = {
     "validation": {"every_steps": 8, "cases": 1},
     "ema": {"decay": 0.9},
 }
-OF_THE_CALL = {"run.json", "times.json"}
+OF_THE_CALL = {"run.json", "times.json", LOG}
 """Files that say when and how long a run was at work."""
 EVENTS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGSTOP]
 HAPPENS = list(zip(moments(len(EVENTS)), cycle(EVENTS), strict=False))
@@ -133,7 +134,7 @@ def made(bench):
     """What a run leaves that is the same for each."""
     folders = {"run": listing(bench / "run"), "cache": listing(bench / "cache")}
     kept = {name: digest for name, digest in folders["run"].items() if name not in OF_THE_CALL}
-    return {**folders, "run": kept}
+    return {**folders, "run": kept | {LOG: learned(bench / "run")}}
 
 
 def read_whole(path):

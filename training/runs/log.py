@@ -1,4 +1,8 @@
-"""The log of a run, `log.jsonl`: one JSON object a line, each with its step."""
+"""The log of a run, `log.jsonl`: one JSON object a line, each with its step and when it was written.
+
+A line of a step: `loss`, `learning_rate`, `patches_per_s`, `gpu_peak_mb` or on CPUs `host_peak_mb` (MiB, of
+the first process). A line of a validation: `dice` of each channel, `mean_dice`. `time` is UTC, in ISO 8601.
+"""
 
 import json
 from collections.abc import Mapping
@@ -6,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from training.whole_files import json_of, write_text, writing
+
+MEASURED = ("time", "patches_per_s", "gpu_peak_mb", "host_peak_mb")
+"""Fields in which two runs of the same differ."""
 
 
 def write_log(path: Path, entry: Mapping[str, object]) -> None:

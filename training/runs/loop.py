@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
+from inference.runtime.process_memory import peak_mb
 from leanseg.ending import held
 from model.arrays import U8
 from model.units import MIB
@@ -118,7 +119,7 @@ def _train(
             _say_decay(run, stage, "the stage is no longer than that takes")
         with closing(source_of(run, stage, store, workers, fresh)) as source:
             for (step, batch), waited_s in timed(source, clock):
-                _one_step(run, step, batch, waited_s, told, held_out)
+                _one_step(run, step, batch, _Begun(clock, waited_s, clock()), told, held_out)
                 if run.info.step >= run.timetable.stages[stage.number].end_step:
                     break
         _report(run)
@@ -135,12 +136,26 @@ def timed(source: Iterator[T], clock: Callable[[], float]) -> Iterator[tuple[T, 
         yield item, clock() - asked
 
 
+class _Begun(NamedTuple):
+    """A step whose batch is there."""
+
+    clock: Callable[[], float]
+    waited_s: float
+    """How long its batch was waited for."""
+    at_s: float
+    """What the clock said then."""
+
+    def taken_s(self) -> float:
+        """Seconds since its batch was asked for."""
+        return self.waited_s + self.clock() - self.at_s
+
+
 def _one_step(
-    run: Run, step: int, batch: Batch, waited_s: float, told: Watcher, held_out: CaseStore | None
+    run: Run, step: int, batch: Batch, begun: _Begun, told: Watcher, held_out: CaseStore | None
 ) -> None:
     run.ending.ask()
     with _undivided(run):
-        _train_on(run, step, batch, waited_s, told)
+        _train_on(run, step, batch, begun, told)
         validates = held_out is not None and run.timetable.validates_after(run.info.step)
         if validates:
             # A validation takes long, reads files and asks for memory: what it ends must not lose the steps.
@@ -166,7 +181,7 @@ def _lacks_validation(run: Run) -> bool:
     return run.info.step > 0 and not run.info.dice and run.timetable.validates_after(run.info.step)
 
 
-def _train_on(run: Run, step: int, batch: Batch, waited_s: float, told: Watcher) -> None:
+def _train_on(run: Run, step: int, batch: Batch, begun: _Begun, told: Watcher) -> None:
     recipe, rate = run.info.recipe, run.timetable.rate_of(step)
     loss = training_step(run, step, batch)
     done = step + 1
@@ -174,16 +189,21 @@ def _train_on(run: Run, step: int, batch: Batch, waited_s: float, told: Watcher)
     if isinstance(recipe.stopping, Converged):
         total, count = run.info.epoch_loss
         run.info = replace(run.info, epoch_loss=(total + loss, count + 1))
-    run.log({"loss": loss, "learning_rate": rate})
+    patches = len(batch.images) * run.placement.replicas.world
+    gpu_mb = _gpu_peak_mb(run.device)
+    memory = {"host_peak_mb": peak_mb()} if gpu_mb is None else {"gpu_peak_mb": gpu_mb}
+    measured = {"patches_per_s": patches / begun.taken_s(), **memory}
+    rounded = {name: round(value, 3) for name, value in measured.items()}
+    run.log({"loss": loss, "learning_rate": rate, **rounded})
     told.step(
         StepDone(
             step=done,
             steps=run.timetable.steps,
             loss=loss,
             learning_rate=rate,
-            patches=len(batch.images) * run.placement.replicas.world,
-            waited_s=waited_s,
-            gpu_peak_mb=_gpu_peak_mb(run.device),
+            patches=patches,
+            waited_s=begun.waited_s,
+            gpu_peak_mb=gpu_mb,
             parts=run.phases.taken,
         )
     )

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -88,7 +89,8 @@ class Run:
     def log(self, entry: Mapping[str, object]) -> None:
         """Append a line to the run's log."""
         if self.ranks.is_first:
-            write_log(self.folder / LOG, {"step": self.info.step, **entry})
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            write_log(self.folder / LOG, {"step": self.info.step, **entry, "time": now})
 
 
 def timetable_of(info: RunInfo) -> Timetable:

@@ -10,6 +10,7 @@ import torch
 from inference.preprocessing.intensity import NOTHING
 from model.manifest.intensity import ClipZscoreIntensity, WindowIntensity, ZscoreIntensity
 from model.schema import dump, parse
+from tests.training.run_logs import learned
 from tests.training.tiny import tiny_recipe
 from training.augmentation.patches import augment_batch, needed_crop
 from training.data.augmenting import augmented
@@ -24,7 +25,7 @@ from training.recipes.recipe import Recipe
 from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
 from training.runs.run import start_run
-from training.runs.run_files import LAST, LOG
+from training.runs.run_files import LAST
 from training.training_errors import RecipeError
 
 CPU = torch.device("cpu")
@@ -136,7 +137,7 @@ def trained(recipe: Recipe, cases, folder):
     info = RunInfo(recipe=recipe, step=0, seed=1, precision="fp32", cases=tuple(case.name for case in cases))
     folder.mkdir()
     train(start_run(info, CPU, folder), CaseStore(cases, recipe, 10), CaseStore(cases, recipe, 10), workers=1)
-    return [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+    return learned(folder)
 
 
 def test_a_run_learns_with_it_and_is_the_same_each_time(cases, tmp_path):

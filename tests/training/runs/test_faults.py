@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from tests.places import ROOT
+from tests.training.run_logs import learned
 from tests.training.tiny import DOCUMENT
 from training.__main__ import main
 from training.runs import loop
@@ -111,7 +112,7 @@ def assert_same_run(folder, whole):
         (found, info), (expected, wanted) = (load_checkpoint(place / name) for place in (folder, whole))
         assert info == wanted
         assert all(torch.equal(found[key], expected[key]) for key in expected)
-    assert (folder / LOG).read_text(encoding="utf-8") == (whole / LOG).read_text(encoding="utf-8")
+    assert learned(folder) == learned(whole)
 
 
 @pytest.mark.parametrize("moment", RANDOM)
@@ -216,7 +217,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run_in_one_line(words, tmp_path, c
 def test_a_restart_before_the_first_checkpoint_begins_a_new_log(words, whole, tmp_path):
     (tmp_path / LOG).write_text('{"step": 1, "loss": 77.0}\n')
     assert main(words(tmp_path, "--resume", "auto")) == 0
-    assert (tmp_path / LOG).read_text(encoding="utf-8") == (whole / LOG).read_text(encoding="utf-8")
+    assert learned(tmp_path) == learned(whole)
 
 
 def test_resume_auto_after_the_end_changes_nothing(words, whole, tmp_path):

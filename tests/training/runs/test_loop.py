@@ -1,13 +1,16 @@
 """A run learns, watches itself, and goes on after an interruption as if there had been none."""
 
-import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 import torch
 
+from inference.runtime.process_memory import peak_mb
 from model.bundle import file_sha256
+from tests.training.run_logs import learned
 from tests.training.tiny import tiny_recipe
 from training.data.batches import Batch
 from training.data.folders import labelled_cases
@@ -16,6 +19,7 @@ from training.distributed.ranks import ALONE, Ranks
 from training.runs import loop
 from training.runs.batch_size import largest_batch
 from training.runs.checkpoints import RunInfo, load_checkpoint
+from training.runs.log import read_log
 from training.runs.loop import train
 from training.runs.run import start_run
 from training.runs.run_files import BEST, LAST, LOG
@@ -39,10 +43,6 @@ def run_to_end(run, cubes, held_out=False):
     stores = [CaseStore(cases, run.info.recipe, cache_mb=10) for _ in range(2)]
     train(run, stores[0], stores[1] if held_out else None, workers=1)
     return load_checkpoint(run.folder / LAST)
-
-
-def log_of(folder):
-    return [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
 
 
 def same(one, other):
@@ -70,7 +70,7 @@ def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(cubes, tmp_path
 
     assert same(tensors, expected[0])
     assert resumed == expected[1]
-    assert log_of(tmp_path / "cut") == log_of(tmp_path / "whole")
+    assert learned(tmp_path / "cut") == learned(tmp_path / "whole")
     assert same(load_checkpoint(tmp_path / "cut" / BEST)[0], load_checkpoint(tmp_path / "whole" / BEST)[0])
 
 
@@ -123,11 +123,28 @@ def test_it_learns_one_case_by_heart(cubes, tmp_path):
         augmentation={},
     )
     run_to_end(start_run(info_of(cubes, recipe), CPU, tmp_path), cubes, held_out=True)
-    losses = [line["loss"] for line in log_of(tmp_path) if "loss" in line]
+    losses = [line["loss"] for line in learned(tmp_path) if "loss" in line]
     assert len(losses) == 60
     assert sum(losses[-10:]) < 0.3 * sum(losses[:10])
-    assert log_of(tmp_path)[-1]["dice"].keys() == {"liver", "spleen"}
-    assert log_of(tmp_path)[-1]["mean_dice"] > 0.9
+    assert learned(tmp_path)[-1]["dice"].keys() == {"liver", "spleen"}
+    assert learned(tmp_path)[-1]["mean_dice"] > 0.9
+
+
+def test_the_log_says_when_how_fast_and_in_what_memory(cubes, tmp_path):
+    """The clock moves on by 1 s whenever it is read: a second of waiting and one of work for each batch."""
+    run = start_run(info_of(cubes, tiny_recipe(sampling={"batch_size": 4})), CPU, tmp_path)
+    store = CaseStore(labelled_cases(cubes), run.info.recipe, cache_mb=10)
+    before = datetime.now(UTC)
+    train(run, store, store, workers=1, clock=map(float, count()).__next__)
+    entries = read_log(tmp_path / LOG)
+    steps = [entry for entry in entries if "loss" in entry]
+    assert [entry["patches_per_s"] for entry in steps] == [2.0] * 8
+    # The kernel's figure is good to some pages: it may fall a little from one reading to the next.
+    assert [entry["host_peak_mb"] for entry in steps] == [pytest.approx(peak_mb(), rel=0.2)] * 8
+    assert not any("gpu_peak_mb" in entry for entry in steps)
+    times = [datetime.fromisoformat(entry["time"]) for entry in entries]
+    assert len(times) > 8, "validations say when they were, too"
+    assert before - timedelta(milliseconds=1) <= times[0] <= times[-1] <= datetime.now(UTC)
 
 
 def test_the_best_checkpoint_is_the_one_with_the_best_dice(cubes, tmp_path, monkeypatch):

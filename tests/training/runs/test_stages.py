@@ -1,12 +1,12 @@
 """Curricula, epochs, averaged weights and convergence: whole runs, interrupted anywhere and resumed."""
 
-import json
 from dataclasses import replace
 
 import pytest
 import torch
 
 from model.networks.spec import SegResNetSpec
+from tests.training.run_logs import learned
 from tests.training.tiny import tiny_recipe, write_dataset
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
@@ -16,7 +16,7 @@ from training.runs.checkpoints import RunInfo, load_checkpoint
 from training.runs.loop import train
 from training.runs.lost_runs import refuse_lost_run
 from training.runs.run import start_run
-from training.runs.run_files import BEST, LAST, LOG
+from training.runs.run_files import BEST, LAST
 from training.runs.run_storage import resume_run
 from training.training_errors import WriteError
 
@@ -43,10 +43,6 @@ def finish(run, cubes):
     stores = [CaseStore(cases, run.info.recipe, cache_mb=10) for _ in range(2)]
     train(run, stores[0], stores[1], workers=1)
     return load_checkpoint(run.folder / LAST)
-
-
-def log_of(folder):
-    return [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
 
 
 def finish_in_two(info, cubes, folder, monkeypatch, stop):
@@ -102,7 +98,7 @@ def test_a_run_interrupted_in_any_stage_ends_in_the_same_bits(cubes, tmp_path, m
         assert resumed == expected
         assert found.keys() == tensors.keys()
         assert all(torch.equal(found[name], tensors[name]) for name in tensors)
-        assert log_of(folder) == log_of(tmp_path / "whole")
+        assert learned(folder) == learned(tmp_path / "whole")
         assert all(torch.equal(load_checkpoint(folder / BEST)[0][name], best[name]) for name in best)
 
 
@@ -177,7 +173,7 @@ def test_what_is_kept_for_good_has_a_checkpoint_to_go_on_from_beside_it(cubes, t
     _, expected = finish(start_run(info, CPU, tmp_path / "whole"), cubes)
     _, resumed = finish_in_two(info, cubes, tmp_path / "cut", monkeypatch, stop=4)
     assert resumed == expected
-    assert log_of(tmp_path / "cut") == log_of(tmp_path / "whole")
+    assert learned(tmp_path / "cut") == learned(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("every", [3, 100])
@@ -213,7 +209,7 @@ def test_a_flat_curve_ends_the_run_after_its_annealing(cubes, tmp_path, monkeypa
     _, info = finish(start_run(info_of(cubes, **CONVERGING), CPU, tmp_path), cubes)
     # One step an epoch; eight flat validations are enough, then come two epochs of decay.
     assert (info.anneal_steps, info.step) == ((8,), 10)
-    rates = [line["learning_rate"] for line in log_of(tmp_path) if "loss" in line]
+    rates = [line["learning_rate"] for line in learned(tmp_path) if "loss" in line]
     assert rates == pytest.approx([0.01] * 9 + [0.01 * 0.5**0.9])
     (said,) = (message for message in caplog.messages if "the learning rate decays" in message)
     assert said.startswith("step 8: the learning rate decays from here to step 10: epoch 8: over the last 8")
@@ -246,7 +242,7 @@ def test_short_stages_anneal_from_their_first_step(cubes, tmp_path, monkeypatch,
     # Eight flat validations end the first stage; where there are but two, its time does.
     first = 8 if every_epochs == 1 else 18
     assert (whole.anneal_steps, whole.step) == ((first, first + 2, first + 4), first + 5)
-    rates = [line["learning_rate"] for line in log_of(tmp_path / "whole") if "loss" in line]
+    rates = [line["learning_rate"] for line in learned(tmp_path / "whole") if "loss" in line]
     decay = [0.01, 0.01 * 0.5**0.9]
     assert rates == pytest.approx([0.01] * first + decay + decay + [0.01])
     said, *_, last = (message for message in caplog.messages if "the learning rate decays" in message)
@@ -273,7 +269,7 @@ def test_a_short_first_stage_says_when_its_warm_up_is_over(cubes, tmp_path, monk
     }
     info = info_of(cubes, **{**CONVERGING, **fields})
     _, whole = finish(start_run(info, CPU, tmp_path / "whole"), cubes)
-    rates = [line["learning_rate"] for line in log_of(tmp_path / "whole") if "loss" in line]
+    rates = [line["learning_rate"] for line in learned(tmp_path / "whole") if "loss" in line]
     assert rates == pytest.approx([0.01 / 3, 0.02 / 3, 0.01, 0.01, 0.005])
     (said,) = (message for message in caplog.messages if "the learning rate decays" in message)
     assert said.startswith("step 3: the learning rate decays from here to step 5: ")
