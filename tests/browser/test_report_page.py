@@ -377,6 +377,12 @@ def test_the_3d_view_shows_organs_and_follows(page, browser):
     browser.wait(f"{READY} === 'case001'")
     browser.do("document.getElementById('open-solid').click()")
     browser.wait("document.getElementById('solid')?.dataset.ready === 'yes'")
+    sizes = "[...document.querySelectorAll('#views > figure')].map((one) => [one.clientWidth, one.clientHeight])"
+    planes = browser.do(sizes)
+    assert len(planes) == 4
+    assert np.ptp(planes, axis=0).max() <= 1
+    below = "document.querySelector('#views > .legend').getBoundingClientRect().top"
+    assert browser.do(below) >= browser.do("document.getElementById('solid').getBoundingClientRect().bottom")
     inked = (
         "(() => { const { gl } = LeanSeg.solid.nv; LeanSeg.solid.nv.drawScene();"
         "const [w, h] = [gl.drawingBufferWidth, gl.drawingBufferHeight];"

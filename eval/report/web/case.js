@@ -215,7 +215,7 @@
     const numbered = lesions.map((lesion) => {
       counts[lesion.structure] = (counts[lesion.structure] || 0) + 1;
       const slice = sliceNumber(volume, 2, Math.round(lesion.at[2]));
-      return { lesion, name: `${lesion.structure} ${counts[lesion.structure]}, ${lesion.kind}, slice ${slice}` };
+      return { lesion, name: `${lesion.structure} ${counts[lesion.structure]}, ${lesion.kind}, slice\u00a0${slice}` };
     });
     const rows = numbered.map(({ lesion, name }) =>
       el(
