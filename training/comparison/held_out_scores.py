@@ -10,7 +10,7 @@ import torch
 from training.bundling.trained import load_trained
 from training.case_scores import Score, channel_scores
 from training.data.store import CaseStore
-from training.runs.validation import predict_channels
+from training.runs.case_windows import predict_channels
 
 
 @dataclass(frozen=True, kw_only=True)

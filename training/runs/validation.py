@@ -1,6 +1,6 @@
 """Dice of held-out cases, per channel, on the network's grid.
 
-Logits are (batch, channels, z, y, x); label maps of channels (z, y, x).
+Label maps of channels are (z, y, x).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,18 +8,16 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
 from torch import nn
-from torch.nn import functional
 
 from eval.scoring.metrics import dice_per_label
-from model.arrays import U8, Zyx
-from model.manifest.tiling import Padding
+from model.arrays import U8
 from training.data.sampling import GridCase
 from training.data.store import CaseStore
 from training.data.whole_volumes import padded_zyx
 from training.distributed.data_parallel import joined
 from training.distributed.network_placement import Placement
+from training.runs.case_windows import predict_channels
 from training.runs.timetable import Stage
 
 Look = Callable[[int, GridCase, U8], None]
@@ -83,36 +81,6 @@ def validate(
 def own_cases(store: CaseStore, stage: Stage, placement: Placement) -> range:
     """Numbers of the held-out cases that this process measures."""
     return placement.replicas.share(min(len(store), stage.recipe.validation.cases))
-
-
-def predict_channels(
-    network: nn.Module,
-    case: GridCase,
-    window_zyx: Zyx,
-    overlap: float,
-    device: torch.device,
-    windows_at_a_time: int = 1,
-    padding: Padding = "zeros",
-) -> U8:
-    """The most probable channel of each voxel, by windows with Gaussian importance; (z, y, x).
-
-    A window shows what `padding` says above and below a case that is shorter than it.
-    """
-    image = torch.from_numpy(case.image[:].astype(np.float32))[None]
-    beyond = max(0, window_zyx[0] - image.shape[2]) if padding == "end_slices" else 0
-    image = functional.pad(image, (0, 0, 0, 0, beyond // 2, beyond - beyond // 2), mode="replicate")
-    logits = sliding_window_inference(
-        image,
-        window_zyx,
-        windows_at_a_time,
-        network,
-        overlap=overlap,
-        mode="gaussian",
-        sw_device=device,
-        device=torch.device("cpu"),
-    )
-    channels: U8 = logits[0].argmax(0).to(torch.uint8).numpy()
-    return channels[beyond // 2 : len(channels) - (beyond - beyond // 2)]
 
 
 def case_dice(prediction: U8, truth: U8, channel_names: Sequence[str]) -> dict[str, float]:

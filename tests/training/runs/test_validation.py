@@ -5,28 +5,13 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from tests.training.tiny import grid_case, tiny_recipe
+from tests.training.tiny import tiny_recipe
 from training.data.folders import labelled_cases
 from training.data.store import CaseStore
 from training.runs.timetable import make_timetable
-from training.runs.validation import case_dice, mean_dice, predict_channels, validate
+from training.runs.validation import case_dice, mean_dice, validate
 
 NAMES = ("background", "liver", "spleen")
-
-
-class Threshold(torch.nn.Module):
-    """Calls liver what is brighter than a half."""
-
-    def forward(self, image):
-        return torch.cat([0.5 - image, image - 0.5], dim=1)
-
-
-def test_a_known_network_is_reconstructed_through_the_windows():
-    rng = np.random.default_rng(0)
-    image = rng.random((20, 18, 7))
-    case = grid_case((image > 0.5).astype(np.uint8), image)
-    prediction = predict_channels(Threshold(), case, (8, 8, 8), 0.25, torch.device("cpu"))
-    np.testing.assert_array_equal(prediction, case.image[0] > np.float16(0.5))
 
 
 def test_dice_of_one_case_leaves_out_absent_channels():
@@ -83,30 +68,6 @@ def test_a_network_that_finds_nothing_has_dice_0(cubes):
     recipe = tiny_recipe()
     found = validate(Nothing(), store_of(cubes, recipe), stage_of(recipe), torch.device("cpu"), nullcontext())
     assert found == {"liver": 0.0, "spleen": 0.0}
-
-
-def test_a_window_larger_than_the_image_is_padded():
-    image = np.full((4, 5, 6), 0.9)
-    prediction = predict_channels(
-        Threshold(), grid_case(np.ones((4, 5, 6), np.uint8), image), (8, 8, 8), 0.25, torch.device("cpu")
-    )
-    assert prediction.shape == (4, 5, 6)
-    assert prediction.all()
-
-
-def test_a_case_shorter_than_the_window_may_be_seen_with_its_end_slices_repeated():
-    class Seen(torch.nn.Module):
-        """Names what the top slice of its window shows."""
-
-        def forward(self, image):
-            top = image[:, :, :1].expand(image.shape)
-            return torch.cat([1 - top, top, *[image * 0 - 9] * 3], dim=1)
-
-    image = np.stack([np.full((5, 6), 0.9), np.full((5, 6), 0.1)])
-    case = grid_case(np.zeros((2, 5, 6), np.uint8), image)
-    for padding, named in (("zeros", 0), ("end_slices", 1)):
-        found = predict_channels(Seen(), case, (8, 8, 8), 0.0, torch.device("cpu"), padding=padding)
-        assert found.tolist() == np.full((2, 5, 6), named).tolist()
 
 
 def test_mean_dice_leaves_out_what_no_case_holds():
