@@ -199,8 +199,11 @@ class _PipelinedWindows(nn.Module):
             stage = _stage_of(PipelineStage, self._part, self._cut, windows[:1], traced)
             schedule = ScheduleGPipe(stage, len(windows))
             self._flow = _Flow(shape=shape, micro_batches=len(windows), schedule=schedule)
-        logits = self._flow.schedule.step(*((windows,) if stages.is_first else ()))
-        return windows.new_zeros(len(windows), 1, *shape[2:]) if logits is None else logits
+        leaving = self._flow.schedule.step(*((windows,) if stages.is_first else ()))
+        if leaving is None:
+            return windows.new_zeros(len(windows), 1, *shape[2:])
+        logits: Tensor = leaving[0]  # What leaves a part is a tuple; full resolution comes first.
+        return logits
 
 
 def _stage_of(kind: type[S], part: Part, cut: Cut, micro_batch: Tensor, traced: Sequence[Traced]) -> S:
