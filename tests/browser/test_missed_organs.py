@@ -52,7 +52,7 @@ def test_rings_and_profile_are_explained_and_lesions_have_names(tmp_path, browse
         "tumor 2, missed",
         "tumor 3, false",
     ]
-    assert all(name.rsplit(", ", 1)[1].startswith("slice ") for name in names)
+    assert all(name.rsplit(", ", 1)[1].startswith("slice\u00a0") for name in names)
     # One case is no choice of where to look.
     assert browser.do("document.getElementById('worst-cases').hidden") is True
     origin = browser.do("document.getElementById('sources').textContent")

@@ -377,8 +377,8 @@ def test_the_3d_view_shows_organs_and_follows(page, browser):
     browser.wait(f"{READY} === 'case001'")
     browser.do("document.getElementById('open-solid').click()")
     browser.wait("document.getElementById('solid')?.dataset.ready === 'yes'")
-    sizes = "[...document.querySelectorAll('#views > figure')].map((one) => [one.clientWidth, one.clientHeight])"
-    planes = browser.do(sizes)
+    figures = "[...document.querySelectorAll('#views > figure')]"
+    planes = browser.do(f"{figures}.map((one) => [one.clientWidth, one.clientHeight])")
     assert len(planes) == 4
     assert np.ptp(planes, axis=0).max() <= 1
     below = "document.querySelector('#views > .legend').getBoundingClientRect().top"
