@@ -36,7 +36,7 @@ class _Rows:
             height, (_, *plane) = len(self._weights), self._size_zyx
             self._scores = torch.zeros((len(logits), height, *plane))
         self._finish(self._scores, z.start)
-        self._scores[:, :, y, x].addcmul_(logits.float().cpu(), self._weights)
+        self._scores[:, :, y, x].addcmul_(logits.cpu().float(), self._weights)
 
     def _finish(self, scores: Tensor, first: int) -> None:
         """Settle the rows above `first`, and make room for as many below."""

@@ -156,8 +156,9 @@
     });
     const note = el("p", { class: "note", text: "Loading the 3D view …" });
     const panel = el("figure", { id: "solid" }, note, canvas);
-    byId("views").append(panel);
-    byId("views").classList.add("solid");
+    const views = byId("views");
+    views.insertBefore(panel, views.querySelector(".legend"));
+    views.classList.add("solid");
     const item = now.item;
     try {
       const started = await start(canvas);
