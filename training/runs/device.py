@@ -31,3 +31,8 @@ def find_precision(name: str, device: torch.device) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return "bf16" if computes_bf16() else "fp32"
+
+
+def is_emulated(precision: str, device: torch.device) -> bool:
+    """Whether torch emulates bf16 here: then a step takes many times as long as in fp32."""
+    return precision == "bf16" and device.type == "cpu" and not computes_bf16()

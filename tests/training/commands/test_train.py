@@ -59,6 +59,17 @@ def test_lists_of_a_datalist_that_are_not_read_are_named(lungs, tmp_path, caplog
     ]
 
 
+@pytest.mark.parametrize("native", [False, True])
+def test_bf16_on_a_processor_that_emulates_it_is_warned_of(lungs, tmp_path, caplog, monkeypatch, native):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    recipe = recipe_file(tmp_path, label_set="data")
+    more = ("--validation", "0", "--steps", "1", "--precision", "bf16")
+    assert main(words(recipe, lungs, tmp_path / "run", *more)) == 0
+    said = [line for line in caplog.messages if line.startswith("bf16: this processor cannot compute in it")]
+    assert len(said) == (0 if native else 1)
+
+
 class Alike(Ranks):
     """One of several processes, which all have the same to say."""
 

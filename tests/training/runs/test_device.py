@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.runs.device import find_device, find_precision
+from training.runs.device import find_device, find_precision, is_emulated
 from training.training_errors import TrainingError
 
 
@@ -40,3 +40,21 @@ def test_the_precision_is_the_fastest_that_the_device_computes_itself(
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
     assert find_precision("auto", torch.device(device)) == expected
     assert find_precision("fp16", torch.device(device)) == "fp16"
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "bf16", "amx", "expected"),
+    [
+        ("bf16", "cpu", False, False, True),
+        ("bf16", "cpu", True, False, False),
+        ("bf16", "cpu", False, True, False),
+        ("fp32", "cpu", False, False, False),
+        ("bf16", "cuda", False, False, False),
+    ],
+)
+def test_bf16_is_emulated_by_a_processor_without_instructions_for_it(
+    monkeypatch, precision, device, bf16, amx, expected
+):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert is_emulated(precision, torch.device(device)) is expected
