@@ -14,7 +14,7 @@ LATEX_OF = {
     # At the beginning of a row LaTeX takes these for options of the line break before it.
     **{sign: f"{{{sign}}}" for sign in "[*"},
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
-    "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$",
+    "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$", "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$",
 }  # fmt: skip
 """Sign to what prints it, whichever fonts and encoding a paper has."""
 MINUS = re.compile(r"(?<!\S)-(?=\d)")
