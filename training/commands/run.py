@@ -50,7 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, help="threads that prepare patches (default: each command's)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="as for train")
     parser.add_argument("--cache-mb", type=float, help="as for train")
-    parser.add_argument("--case-makers", type=int, metavar="N", help="as for train")
+    parser.add_argument(
+        "--case-makers",
+        type=int,
+        metavar="N",
+        help="processes that make synthetic cases, in steps of their own or beside a training (default: 1)",
+    )
     add_gpus(parser, "each for one fold, or one share of the cases, at a time")
     parser.add_argument(
         "--gpus-per-run",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from model.checks import check, check_between
-from training.plans.step_parts import AnyStep, Places, What
+from training.plans.step_parts import AnyStep, Places, What, option_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,4 +43,5 @@ class PhantomStep(AnyStep):
             *("phantom", "--cases", str(self.cases), "--seed", str(self.seed), "--output", str(output)),
             *maps,
             *("--anatomy-share", str(self.anatomy_share), "--elsewhere-share", str(self.elsewhere_share)),
+            *option_words("--workers", places.machine.case_makers),
         ]

@@ -26,7 +26,8 @@ class Machine:
     cache_mb: float | None = None
     """Memory in which it does, MiB; None: as each command has it."""
     case_makers: int | None = None
-    """Processes that make synthetic cases while a network trains; None: as each command has it."""
+    """Processes that make synthetic cases, in steps of their own or beside a training; None: as each command
+    has it."""
     gpus: tuple[int, ...] = ()
     """GPUs to use; none: the choice is left to each command."""
     gpus_per_run: int = 1

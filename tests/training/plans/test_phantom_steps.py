@@ -13,9 +13,9 @@ from training.plans.step_parts import Machine
 from training.plans.training_steps import TrainStep
 
 
-def work_of(plan, tmp_path, **inputs):
+def work_of(plan, tmp_path, machine=None, **inputs):
     ledger = Ledger(folder=tmp_path / "out")
-    return Work(plan=plan, folder=tmp_path, inputs=inputs, ledger=ledger, machine=Machine())
+    return Work(plan=plan, folder=tmp_path, inputs=inputs, ledger=ledger, machine=machine or Machine())
 
 
 def test_a_step_is_a_command_and_gives_a_data_set(tmp_path):
@@ -33,6 +33,17 @@ def test_a_step_is_a_command_and_gives_a_data_set(tmp_path):
     train = work.words("train")
     assert train[train.index("--data") + 1] == cases
     assert train[train.index("--anatomy") + 1] == "m"
+
+
+def test_as_many_processes_draw_cases_in_a_step_as_beside_a_training(tmp_path):
+    steps = {
+        "cases": PhantomStep(cases=3, seed=5),
+        "train": TrainStep(recipe="demo", data=("${cases}",), validation=0),
+    }
+    plan = Plan(name="p", description="d", inputs={}, steps=steps)
+    work = work_of(plan, tmp_path, machine=Machine(case_makers=14))
+    assert work.words("cases")[-2:] == ["--workers", "14"]
+    assert work.words("train")[-2:] == ["--case-makers", "14"]
 
 
 @pytest.mark.parametrize(
