@@ -14,7 +14,8 @@ LATEX_OF = {
     # At the beginning of a row LaTeX takes these for options of the line break before it.
     **{sign: f"{{{sign}}}" for sign in "[*"},
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
-    "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$", "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$",
+    "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "|": "$|$",
+    "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$",
 }  # fmt: skip
 """Sign to what prints it, whichever fonts and encoding a paper has."""
 MINUS = re.compile(r"(?<!\S)-(?=\d)")
@@ -51,8 +52,8 @@ def latex(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _in_latex(text: str) -> str:
     r"""A text as LaTeX prints it.
 
-    >>> [_in_latex(text) for text in ("95 % CI", "-0.5 to +0.25", "team_a-2", "<0.0001")]
-    ['95 \\% CI', '$-$0.5 to +0.25', 'team\\_a-2', '$<$0.0001']
+    >>> [_in_latex(text) for text in ("95 % CI", "-0.5 to +0.25", "team_a-2", "<0.0001", "≥ 5")]
+    ['95 \\% CI', '$-$0.5 to +0.25', 'team\\_a-2', '$<$0.0001', '$\\geq$ 5']
     """
     return "".join(LATEX_OF.get(sign, sign) for sign in MINUS.sub("−", text))
 
