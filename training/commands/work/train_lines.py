@@ -40,8 +40,8 @@ def say_start(run: Run, data: Data) -> None:
     )
     if is_emulated(run.info.precision, run.device):
         logger.warning(
-            "bf16: this processor cannot compute in it, and torch emulates it, many times slower than fp32; start "
-            "anew with --precision fp32, with --init to keep weights of an earlier run"
+            "bf16: this processor cannot compute in it, and torch emulates it, many times slower than fp32; "
+            "start anew with --precision fp32, with --init to keep weights of an earlier run"
         )
     _say_held_out(data)
     recipe = run.info.recipe
