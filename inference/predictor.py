@@ -46,7 +46,8 @@ class Predictor:
         statistics: also take mean and deviation of the first channel within each structure.
         writing: what results beside the label map take, which is left to them; None: there are none.
         first: how the case is run that is read while networks are loaded: all are, if it has all in memory at
-            a time. None: all are if they take half of the budget at most.
+            a time, else the one that localizes, if it will. None: all are if they take half of the budget at
+            most.
 
     Raises:
         DeviceError: the device is not there, or a network cannot be loaded on it.
@@ -92,6 +93,8 @@ class Predictor:
                 self._sessions.load_all(self._budget.host_mb // 2)
             elif first.at_once == len(bundle.manifest.networks()):
                 self._sessions.load_all()
+            elif first.localizes and bundle.manifest.localization is not None:
+                self._sessions.get(bundle.manifest.localization)  # Others wait for what it finds.
 
     def _use(self, backend: Backend) -> None:
         self.backend: Backend = backend

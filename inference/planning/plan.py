@@ -100,6 +100,11 @@ class InferencePlan:
         return sum(self.host["reading"].values()) if "reading" in self.host else self.host_mb
 
     @property
+    def localizes(self) -> bool:
+        """Whether organs are still to be localized."""
+        return "localization" in self.host
+
+    @property
     def results_mb(self) -> float | None:
         """MiB that results beside the label map may take while they are made; None where none are planned."""
         return self.host["writing"]["DICOM results"] if "writing" in self.host else None

@@ -18,7 +18,7 @@ from inference.predictor import Predictor
 from inference.runtime import session_pool as sessions_module
 from inference.runtime.onnxruntime_session import cuda_options
 from inference.runtime.session_pool import Loading, Sessions
-from tests.inference.bundles import THRESHOLDS, abdomen, hu, make_bundle, member
+from tests.inference.bundles import THRESHOLDS, abdomen, hu, localization, make_bundle, member
 
 MEMBERS = [member(file=f"{i}.onnx", memory_mb={"cuda-fp32": 600, "onnxruntime-fp32": 60}) for i in range(3)]
 GEOMETRY = Geometry(size_zyx=(12, 40, 48), spacing_zyx_mm=(2.5, 1.5, 1.0))
@@ -348,6 +348,18 @@ def test_networks_are_loaded_while_the_first_case_is_read_where_its_plan_has_roo
     assert len(device.opened) == loaded
     Predictor(bundle, device="onnxruntime", threads=1).close()
     assert len(device.opened) == loaded + 3
+
+
+@pytest.mark.parametrize(("whole_below_mm", "loaded"), [(0.0, ["roi.onnx"]), (500.0, [])])
+def test_where_networks_run_in_turn_the_one_that_localizes_is_loaded_while_the_first_case_is_read(
+    device, tmp_path, whole_below_mm, loaded
+):
+    """Unless the case is lower than what is localized in."""
+    found = localization(whole_below_mm=whole_below_mm)
+    bundle = make_bundle(tmp_path / "b", MEMBERS, localization=found)
+    first = Planner(bundle=bundle, backend="onnxruntime").plan(GEOMETRY, small=True)
+    with Predictor(bundle, device="onnxruntime", threads=1, first=first):
+        assert device.open == loaded
 
 
 def test_sessions_are_told_the_shape_of_their_input(device, tmp_path):
