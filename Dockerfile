@@ -29,7 +29,7 @@ COPY inference inference
 COPY leanseg leanseg
 COPY bundles/default bundles/default
 COPY predict.py predict.sh LICENSE ./
-RUN mkdir -p inputs outputs && chmod 777 outputs
+RUN python3 -m compileall -q --invalidation-mode checked-hash leanseg model inference && mkdir -p inputs outputs && chmod 777 outputs
 
 FROM system AS inventory-cpu
 COPY --from=packages-cpu /packages.json /tmp/

@@ -225,6 +225,28 @@ def test_what_is_in_the_image(image):
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 
 
+def test_nothing_that_a_run_loads_is_compiled_anew_in_each(image):
+    """A container writes no cache. Compiled files hold the hash of their source, which must be this one."""
+    script = (
+        "import sys, importlib.util as util\n"
+        "import numpy, SimpleITK, cc3d, openvino, onnxruntime\n"
+        "import inference.command, inference.predictor, inference.cohort.assembly_line\n"
+        "read = lambda path: open(path, 'rb').read()\n"
+        "for name, module in sys.modules.items():\n"
+        " spec = getattr(module, '__spec__', None)\n"
+        " if spec and spec.cached and name != '__main__':\n"
+        "  try: compiled = read(spec.cached)\n"
+        "  except OSError: compiled = b''\n"
+        "  source = util.source_hash(read(spec.origin))\n"
+        "  print(compiled[:4] == util.MAGIC_NUMBER and compiled[8:16] == source, name)"
+    )
+    run = run_container("--network", "none", "--read-only", image, "python3", "-c", script)
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    assert len(lines) > 300
+    assert [line for line in lines if not line.startswith("True ")] == []
+
+
 def test_no_program_in_the_image_gives_rights_or_makes_programs(image):
     """Searched as root, who sees every folder."""
     root = ("--network", "none", "--user", "0:0", image)
