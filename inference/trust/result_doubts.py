@@ -68,7 +68,7 @@ def result_doubts(
     doubts += _crumbs(judged, body_area_cm2)
     doubts += _volumes(real, body_area_cm2)
     doubts += _pieces(judged)
-    doubts += _places(by_name)
+    doubts += _places({organ.name: organ for organ in real})
     doubts += odd
     doubts += _disagreement(figures)
     return tuple(doubts)
@@ -150,12 +150,11 @@ def _places(by_name: Mapping[str, OrganFigures]) -> list[str]:
             doubts.append(f"{one} {word} {'of the' if word == 'left' else 'the'} {other}")
     if doubts:
         doubts = [f"{'; '.join(_shortened(doubts))} (does the header say rightly how the image lies?)"]
-    organs = [organ for name, organ in by_name.items() if name in NORMS]
-    if len(organs) >= FEWEST_ORGANS:
-        middle = np.median([organ.centre_zyx_mm for organ in organs], axis=0)
+    if len(by_name) >= FEWEST_ORGANS:
+        middle = np.median([organ.centre_zyx_mm for organ in by_name.values()], axis=0)
         far = [
             organ.name
-            for organ in organs
+            for organ in by_name.values()
             if float(np.linalg.norm(np.subtract(organ.centre_zyx_mm, middle))) > FAR_MM
         ]
         doubts += [f"{listed(far)} far from all others"] if far else []

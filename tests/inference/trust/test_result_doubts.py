@@ -102,6 +102,13 @@ def test_crumbs_at_the_edge_are_what_is_in_view():
     assert doubts(abdomen(esophagus={"volume_ml": 0.05})) == ()
 
 
+def test_crumbs_at_the_edge_lie_nowhere_in_particular():
+    far = {"volume_ml": 0.042, "touches_edge": True, "centre_zyx_mm": (0, 40, 400)}
+    assert doubts(abdomen(left_kidney=far)) == ()
+    (doubt,) = doubts(abdomen(left_kidney=far | {"volume_ml": 30.0}))
+    assert doubt == "left kidney far from all others"
+
+
 @pytest.mark.parametrize(
     ("volume_ml", "mean", "is_doubted"),
     [
