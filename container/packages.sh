@@ -21,5 +21,5 @@ cd "$folder"
 rm -rf bin ./*/share
 find . -type d \( -name tests -o -name __pycache__ \) -prune -exec rm -rf {} +
 find . -type f \( -name '*.pyi' -o -name '*.h' -o -name '*.pxd' -o -name '*.lib' -o -name '*.a' \) -delete
-# As they will lie in the image. By the sources' hash: whoever changes one in an image of their own is not passed over.
-python3 -m compileall -q --invalidation-mode checked-hash -s "$folder" -p /opt/packages "$folder"
+# Checked by hash, so that a source that is edited in an image made from this one is compiled anew, not passed over.
+python3 -m compileall -q --invalidation-mode checked-hash .

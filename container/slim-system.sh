@@ -33,6 +33,6 @@ find / -xdev -name __pycache__ -type d -prune -exec rm -rf {} +
 find / -xdev -type f -perm /6000 -exec chmod a-s {} +
 find / -xdev -xtype l -path '/usr/*bin/*' -delete
 
-# A container starts from nothing each time, and writes no cache: what is not compiled here is compiled in each run.
-# Forced: what compiles leaves compiled files of its own, by the time of the source.
+# A container writes no cache: what is not compiled here is compiled anew in each run. -f: compileall has just left
+# time-stamped files of the modules that it imports itself, and would keep them.
 python3 -m compileall -q -f --invalidation-mode checked-hash "$standard_library"

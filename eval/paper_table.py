@@ -18,7 +18,7 @@ LATEX_OF = {
     "≤": r"$\leq$", "≥": r"$\geq$", "∞": r"$\infty$",
 }  # fmt: skip
 """Sign to what prints it, whichever fonts and encoding a paper has."""
-MINUS = re.compile(r"(?<!\S)-(?=\d)")
+MINUS = re.compile(r"(?<!\S)-(?=[\d∞])")
 """What stands before a negative number."""
 
 

@@ -3,6 +3,7 @@
 The steps of one case are those of `inference.case_steps`.
 """
 
+from contextlib import suppress
 from typing import Literal, Self
 
 from inference.attempt import Attempt, Progress
@@ -46,8 +47,8 @@ class Predictor:
         statistics: also take mean and deviation of the first channel within each structure.
         writing: what results beside the label map take, which is left to them; None: there are none.
         first: how the case is run that is read while networks are loaded: all are, if it has all in memory at
-            a time, else the one that localizes, if it will. None: all are if they take half of the budget at
-            most.
+            a time, otherwise only the localization network, if the plan uses it. None: all are if they take
+            half of the budget at most.
 
     Raises:
         DeviceError: the device is not there, or a network cannot be loaded on it.
@@ -89,12 +90,18 @@ class Predictor:
         # ready.
         load_library(self.backend)
         if self.backend != "cuda":
-            if first is None:
-                self._sessions.load_all(self._budget.host_mb // 2)
-            elif first.at_once == len(bundle.manifest.networks()):
-                self._sessions.load_all()
-            elif first.localizes and bundle.manifest.localization is not None:
-                self._sessions.get(bundle.manifest.localization)  # Others wait for what it finds.
+            with suppress(DeviceMemoryError):  # The case that needs it tries with a smaller plan, and tells.
+                self._load_ahead(first)
+
+    def _load_ahead(self, first: InferencePlan | None) -> None:
+        """Load what the first case needs, as far as that is known and fits."""
+        localization = self._bundle.manifest.localization
+        if first is None:
+            self._sessions.load_all(self._budget.host_mb // 2)
+        elif first.at_once == len(self._bundle.manifest.networks()):
+            self._sessions.load_all()
+        elif first.localizes and localization is not None:
+            self._sessions.get(localization)  # The others' windows depend on what it finds.
 
     def _use(self, backend: Backend) -> None:
         self.backend: Backend = backend

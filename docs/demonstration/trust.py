@@ -156,7 +156,8 @@ def names_what_is_missing(doubts: Sequence[str], truth: Path, ids: Mapping[str, 
     labels = np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(truth))))
     held = {name for name, label in ids.items() if label in labels}
     clauses = [MISSING.fullmatch(doubt) for doubt in doubts]
-    return all(clause and held.isdisjoint(re.split(", | and ", clause[1])) for clause in clauses)
+    missing = ids.keys() - held
+    return all(clause and missing.issuperset(re.split(", | and ", clause[1])) for clause in clauses)
 
 
 def dice_of(scores: Path) -> Iterator[tuple[str, float]]:
@@ -217,8 +218,8 @@ def main() -> None:
     truths = {name: truth / f"{name}.nii.gz" for name in doubted if name in dice}
     right = sum(names_what_is_missing(doubted[name], path, ids) for name, path in truths.items())
     heads = (
-        f"Warned of {caught} of {len(FAILURES)} failures, {len(doubted)} of {len(good)} good cases; of "
-        f"{right} of these only that an organ is missing, which is."
+        f"Warned of {caught} of {len(FAILURES)} failures, {len(doubted)} of {len(good)} good cases; in "
+        f"{right} of these all it said is that an organ is missing, and it is."
     )
     (output / "trust.md").write_text("\n".join([heads, "", *rows]) + "\n", encoding="utf-8")
     sys.stdout.write(f"{heads}\n{output / 'trust.md'}\n")

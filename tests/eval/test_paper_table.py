@@ -10,7 +10,7 @@ from tests.eval.command_line import assert_refused, call
 from tests.eval.made import write
 
 CUBE = (1.0, 1.0, 1.0)
-HOSTILE = "a\\b{c}$d_e&f#g%h~i^j|k"
+HOSTILE = "a\\b{c}$d_e&f#g%h~i^j|k≤l≥m∞n"
 
 
 def words_of(folder, *more):
@@ -71,8 +71,9 @@ def test_another_ending_is_refused_before_anything_is_scored(tmp_path, capsys):
 
 def test_no_name_breaks_a_table():
     assert markdown(["name", "mean"], [["a|b", "1"]]).splitlines()[2] == r"| a\|b | 1 |"
-    row = latex(["name", "mean"], [[HOSTILE, "-1 to -0.5"], ["[t]*", "p<0.1"]]).splitlines()[5:7]
+    row = latex(["name", "mean"], [[HOSTILE, "-1 to -0.5"], ["[t]*", "-∞<0.1"]]).splitlines()[5:7]
     assert row[0] == (
-        r"a\textbackslash{}b\{c\}\$d\_e\&f\#g\%h\textasciitilde{}i\textasciicircum{}j$|$k & $-$1 to $-$0.5 \\"
+        r"a\textbackslash{}b\{c\}\$d\_e\&f\#g\%h\textasciitilde{}i\textasciicircum{}j$|$k"
+        r"$\leq$l$\geq$m$\infty$n & $-$1 to $-$0.5 \\"
     )
-    assert row[1] == r"{[}t]{*} & p$<$0.1 \\"
+    assert row[1] == r"{[}t]{*} & $-$$\infty$$<$0.1 \\"

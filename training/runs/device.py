@@ -1,5 +1,7 @@
 """Where a run computes, and in which precision."""
 
+import platform
+
 import torch
 
 from model.networks.native_bf16 import computes_bf16
@@ -33,6 +35,10 @@ def find_precision(name: str, device: torch.device) -> str:
     return "bf16" if computes_bf16() else "fp32"
 
 
-def is_emulated(precision: str, device: torch.device) -> bool:
-    """Whether torch emulates bf16 here: then a step takes many times as long as in fp32."""
-    return precision == "bf16" and device.type == "cpu" and not computes_bf16()
+def emulates_bf16(precision: str, device: torch.device) -> bool:
+    """Whether torch emulates bf16 here: then a step takes many times as long as in fp32.
+
+    What other processors than x86-64 compute in themselves, torch does not tell.
+    """
+    known = platform.machine() in ("x86_64", "AMD64")
+    return precision == "bf16" and device.type == "cpu" and known and not computes_bf16()

@@ -362,6 +362,18 @@ def test_where_networks_run_in_turn_the_one_that_localizes_is_loaded_while_the_f
         assert device.open == loaded
 
 
+@pytest.mark.parametrize("small", [True, False])
+def test_what_does_not_fit_while_the_first_case_is_read_is_that_cases_affair(device, tmp_path, small):
+    """In turn, or all at a time: none fits when the predictor is made, all do when the case is run."""
+    bundle = make_bundle(tmp_path / "b", MEMBERS, localization=localization())
+    first = Planner(bundle=bundle, backend="onnxruntime").plan(GEOMETRY, small=small)
+    device.full = ("onnxruntime",)
+    with Predictor(bundle, device="onnxruntime", threads=1, first=first) as predictor:
+        assert device.opened == []
+        device.full = ()
+        np.testing.assert_array_equal(predictor.predict(VOLUME, first).labels, abdomen())
+
+
 def test_sessions_are_told_the_shape_of_their_input(device, tmp_path):
     members = [member(), member(file="b.onnx", window_zyx=(8, 12, 20), axes="RAS")]
     run(make_bundle(tmp_path / "b", members), "cuda")

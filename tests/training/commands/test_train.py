@@ -63,6 +63,7 @@ def test_lists_of_a_datalist_that_are_not_read_are_named(lungs, tmp_path, caplog
 def test_bf16_on_a_processor_that_emulates_it_is_warned_of(lungs, tmp_path, caplog, monkeypatch, native):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     recipe = recipe_file(tmp_path, label_set="data")
     more = ("--validation", "0", "--steps", "1", "--precision", "bf16")
     assert main(words(recipe, lungs, tmp_path / "run", *more)) == 0

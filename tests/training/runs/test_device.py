@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.runs.device import find_device, find_precision, is_emulated
+from training.runs.device import emulates_bf16, find_device, find_precision
 from training.training_errors import TrainingError
 
 
@@ -43,18 +43,20 @@ def test_the_precision_is_the_fastest_that_the_device_computes_itself(
 
 
 @pytest.mark.parametrize(
-    ("precision", "device", "bf16", "amx", "expected"),
+    ("precision", "device", "machine", "bf16", "amx", "expected"),
     [
-        ("bf16", "cpu", False, False, True),
-        ("bf16", "cpu", True, False, False),
-        ("bf16", "cpu", False, True, False),
-        ("fp32", "cpu", False, False, False),
-        ("bf16", "cuda", False, False, False),
+        ("bf16", "cpu", "x86_64", False, False, True),
+        ("bf16", "cpu", "x86_64", True, False, False),
+        ("bf16", "cpu", "x86_64", False, True, False),
+        ("bf16", "cpu", "aarch64", False, False, False),  # It may have bf16: torch does not tell.
+        ("fp32", "cpu", "x86_64", False, False, False),
+        ("bf16", "cuda", "x86_64", False, False, False),
     ],
 )
 def test_bf16_is_emulated_by_a_processor_without_instructions_for_it(
-    monkeypatch, precision, device, bf16, amx, expected
+    monkeypatch, precision, device, machine, bf16, amx, expected
 ):
+    monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    assert is_emulated(precision, torch.device(device)) is expected
+    assert emulates_bf16(precision, torch.device(device)) is expected

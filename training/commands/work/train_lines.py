@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from training.commands.work.train_cases import Data
 from training.recipes.stopping_options import Converged
-from training.runs.device import is_emulated
+from training.runs.device import emulates_bf16
 from training.runs.differences import some_of
 from training.runs.log import read_log
 from training.runs.loss_curves import PICTURE, TABLE, draw_curves, write_table
@@ -38,7 +38,7 @@ def say_start(run: Run, data: Data) -> None:
         run.info.precision,
         f", {run.ranks.world} processes" if run.ranks.world > 1 else "",
     )
-    if is_emulated(run.info.precision, run.device):
+    if emulates_bf16(run.info.precision, run.device):
         logger.warning(
             "bf16: this processor cannot compute in it, and torch emulates it, many times slower than fp32; "
             "start anew with --precision fp32, with --init to keep weights of an earlier run"
