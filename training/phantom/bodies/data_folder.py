@@ -30,7 +30,10 @@ from training.whole_files import read_json
 
 log = logging.getLogger(__name__)
 
-WORKER_DIED = "a process that draws cases has died; if memory ran out, take fewer with --workers (in a plan, --case-makers)"
+WORKER_DIED = (
+    "a process that draws cases has died; if memory ran out, take fewer with --workers "
+    "(in a plan, --case-makers)"
+)
 
 COMMON_ORIENTATIONS = ("LPS", "RAS", "LAS")
 ALL_ORIENTATIONS = tuple(
