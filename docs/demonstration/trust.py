@@ -154,9 +154,8 @@ def said(case: dict[str, object]) -> list[str]:
 def names_what_is_missing(doubts: Sequence[str], truth: Path, ids: Mapping[str, int]) -> bool:
     """Whether all that is said of a case is that organs are missing which its truth lacks, too."""
     labels = np.unique(sitk.GetArrayFromImage(sitk.ReadImage(str(truth))))
-    held = {name for name, label in ids.items() if label in labels}
+    missing = {name for name, label in ids.items() if label not in labels}
     clauses = [MISSING.fullmatch(doubt) for doubt in doubts]
-    missing = ids.keys() - held
     return all(clause and missing.issuperset(re.split(", | and ", clause[1])) for clause in clauses)
 
 
