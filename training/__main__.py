@@ -64,6 +64,11 @@ COMMANDS = {
     "phantom": Command(
         module="training.commands.phantom", summary="make procedural CTs with truth", needs=".venv"
     ),
+    "lesions": Command(
+        module="training.commands.lesions",
+        summary="paint synthetic lesions into labelled CTs",
+        needs="training",
+    ),
     "untrained": Command(
         module="training.commands.untrained",
         summary="make a bundle with random weights, to measure speed",

@@ -172,6 +172,15 @@ def _agrees(label_id: int, name: str, labels: LabelSet, outputs: Channels) -> bo
     return _key(name) in map(_key, accepted)
 
 
+def same_name(name: str, other: str) -> bool:
+    """Whether two names are of the same structure, whoever wrote them.
+
+    >>> same_name("kidney_right", "right kidney")
+    True
+    """
+    return _key(name) == _key(other)
+
+
 def _key(name: str) -> tuple[str, ...]:
     """The same for the same structure, whoever writes its name.
 

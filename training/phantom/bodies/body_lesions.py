@@ -11,11 +11,11 @@ from training.phantom.frame import FloatArray
 
 TUMOR = FLARE23.ids["tumor"]
 
-# How often an organ is the site of the lesions.
-_SITES = {
+SITES = {
     "liver": 0.42, "right kidney": 0.12, "left kidney": 0.12, "pancreas": 0.16, "spleen": 0.06,
     "stomach": 0.04, "right adrenal gland": 0.04, "left adrenal gland": 0.04,
 }  # fmt: skip
+"""How often an organ is the site of the lesions."""
 _DARKER_HU, _BRIGHTER_HU, _NECROSIS_HU = (15.0, 60.0), (15.0, 50.0), (5.0, 25.0)
 _LEAST_HU, _AIR_HU, _BONE_HU = 15.0, -150.0, 300.0
 _EDGE_MM, _TEXTURE_MM = 3.0, 3.0
@@ -38,7 +38,7 @@ def paint_lesions(
         spacing_zyx_mm: voxel spacing.
         rng: source of all randomness.
     """
-    sites = {name: odds for name, odds in _SITES.items() if (labels == FLARE23.ids[name]).any()}
+    sites = {name: odds for name, odds in SITES.items() if (labels == FLARE23.ids[name]).any()}
     if not sites:
         return []
     odds = np.array(list(sites.values()))

@@ -210,8 +210,8 @@ def _write_case(
     common = rng.random() < 0.6
     code = str(rng.choice(COMMON_ORIENTATIONS if common else ALL_ORIENTATIONS))
     name = f"phantom_{index:05d}"
-    _write_image(to_sitk(case, case.image, code), output / "imagesTr" / f"{name}_0000.nii.gz")
-    _write_image(to_sitk(case, case.labels, code), output / "labelsTr" / f"{name}.nii.gz")
+    write_image(to_sitk(case, case.image, code), output / "imagesTr" / f"{name}_0000.nii.gz")
+    write_image(to_sitk(case, case.labels, code), output / "labelsTr" / f"{name}.nii.gz")
     return {
         "name": name,
         "orientation": code,
@@ -231,7 +231,7 @@ def to_sitk(case: PhantomCase, voxels: npt.NDArray[np.generic], orientation: str
     return sitk.DICOMOrient(image, orientation)
 
 
-def _write_image(image: sitk.Image, path: Path) -> None:
+def write_image(image: sitk.Image, path: Path) -> None:
     """Write beside the target and rename, so that an interrupted run leaves no half file."""
     partial_path = path.with_name(f".partial-{os.getpid()}-{path.name}")
     sitk.WriteImage(image, str(partial_path), useCompression=True)
