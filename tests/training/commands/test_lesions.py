@@ -12,7 +12,8 @@ def test_words_become_a_call(monkeypatch):
     calls = []
     monkeypatch.setattr(lesions, "paint_data_set", lambda *args, **more: calls.append((*args, more)))
     assert main(["lesions", "scans", "-o", "out"]) == 0
-    assert main("lesions scans --output out --seed 3 --copies 2 --workers 4".split()) == 0
+    options = "--output out --seed 3 --copies 2 --workers 4"
+    assert main(["lesions", "scans", *options.split()]) == 0
     plain, full = {"seed": 0, "copies": 1, "workers": 1}, {"seed": 3, "copies": 2, "workers": 4}
     assert calls == [(Path("scans"), Path("out"), plain), (Path("scans"), Path("out"), full)]
 
