@@ -79,6 +79,10 @@ COMMANDS = {
 LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 """Variable by which torch asks the kernel for large pages. Each step takes the memory of its activations
 anew; in pages of 4 KiB a CPU spends an eighth of its time on that."""
+WAITING = "OMP_WAIT_POLICY"
+"""Variable by which OpenMP is told how threads wait for each other. They ask again and again unless it says
+`PASSIVE`, and keep the core from the thread that they wait for as soon as another program, or a process that
+makes cases, wants one."""
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m training") -> int:
@@ -88,7 +92,9 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m training")
         argv: the words after the program; None: those that Python was called with.
         program: what the user typed before them.
     """
-    os.environ.setdefault(LARGE_PAGES, "1")  # Before torch is loaded, which asks once.
+    # Before torch is loaded, which asks once.
+    os.environ.setdefault(LARGE_PAGES, "1")
+    os.environ.setdefault(WAITING, "PASSIVE")
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     for part in ("training", "model"):
         logging.getLogger(part).setLevel(logging.INFO)

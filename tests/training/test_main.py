@@ -9,7 +9,7 @@ import pytest
 
 from tests.places import ROOT
 from tests.training.tiny import DOCUMENT, tiny_recipe
-from training.__main__ import LARGE_PAGES, main
+from training.__main__ import LARGE_PAGES, WAITING, main
 from training.commands.work import train_work
 from training.runs.checkpoints import load_checkpoint
 from training.runs.run_files import BEST, LAST
@@ -246,3 +246,21 @@ print(open("/proc/self/smaps_rollup").read())
     ran = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     (line,) = [line for line in ran.stdout.splitlines() if line.startswith("AnonHugePages")]
     assert (int(line.split()[1]) > 40 * 1024) == large
+
+
+@pytest.mark.parametrize(("before", "at_once"), [(None, True), ("ACTIVE", False)])
+def test_threads_give_up_their_core_while_they_wait_unless_told_otherwise(before, at_once):
+    """How often OpenMP says that a thread asks before it sleeps; 300000 times if nobody said anything."""
+    code = """
+from contextlib import suppress
+from training.__main__ import main
+with suppress(SystemExit):
+    main(["--help"])
+import torch
+"""
+    environment = {name: value for name, value in os.environ.items() if name != WAITING}
+    environment |= {"OMP_DISPLAY_ENV": "VERBOSE"} | ({} if before is None else {WAITING: before})
+    words = [sys.executable, "-c", code]
+    ran = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert "GOMP_SPINCOUNT" in ran.stderr
+    assert ("GOMP_SPINCOUNT = '0'" in ran.stderr) == at_once
