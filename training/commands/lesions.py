@@ -4,6 +4,8 @@ Lesions are painted into the organs of CTs, scans or drawn ones, and labelled. W
 tumor stays. Voxels that no lesion was painted into keep their label, so whatever real lesion nobody labelled
 is taught to be none.
 
+A call that was interrupted can be made again with the same words.
+
 exit codes: 0 written; 1 no usable data, or a value out of range; 2 wrong call, or no data there
 """
 
@@ -19,7 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "data", type=Path, help="labelled CTs: a data-set folder with its label set, or a datalist (JSON)"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DIR", help="folder to write; empty, or not there"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder to write; one that is empty or not there",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same bytes (default: 0)")
     parser.add_argument(
@@ -37,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         ValueError: an argument is out of range.
-        DataError: there are no usable data, or the output is not empty.
+        DataError: there are no usable data, or something else lies in the output.
     """
     paint_data_set(
         arguments.data,

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 LESION = "tumor"
 """Structure that lesions become, where a data set has none of this name yet."""
+FOLDERS = ("imagesTr", "labelsTr")
 TIMES, CHANCES = (0, 1, 2, 3, 4), (0.12, 0.28, 0.25, 0.2, 0.15)
 """How many times lesions are painted into an organ of a copy, which is drawn each time, and how often."""
 
@@ -57,7 +58,7 @@ def paint_data_set(data: Path, output: Path, *, seed: int = 0, copies: int = 1, 
     Args:
         data: labelled CTs of one channel, with a label set beside them, whose organs are known by their names
             as other data sets write them, too.
-        output: folder to write; must be empty or not there yet.
+        output: folder to write; may hold copies that a call like this one did not end, and nothing else.
         seed: source of all randomness.
         copies: of each case.
         workers: processes; copies do not depend on their number.
@@ -65,16 +66,16 @@ def paint_data_set(data: Path, output: Path, *, seed: int = 0, copies: int = 1, 
     Raises:
         ValueError: a number is out of range.
         RecipeError: the label set is faulty, or one of regions.
-        DataError: there is no usable data set or label set, a case cannot be read, the folder is not empty.
+        DataError: there is no usable data set or label set, a case cannot be read, or something else lies in
+            the folder.
     """
     if seed < 0 or copies < 1 or workers < 1:
         raise ValueError("the seed must be at least 0, copies and workers at least 1")
     cases = labelled_cases(data)
     painting = Painting(output=output, labels=_with_lesions(data), seed=seed, copies=copies)
     _refuse_others(cases, data)
-    if output.is_dir() and any(output.iterdir()):
-        raise DataError(f"{output}: is not empty; choose another folder with --output")
-    for name in ("imagesTr", "labelsTr"):
+    _refuse_files_of_others(painting, cases)
+    for name in FOLDERS:
         (output / name).mkdir(parents=True, exist_ok=True)
     records = []
     for number, record in enumerate(_each(cases, painting, workers), start=1):
@@ -129,6 +130,15 @@ def _refuse_others(cases: Sequence[CaseFiles], data: Path) -> None:
                 f"{case.images[0]}: case {case.name} has {len(case.images)} channels; lesions are painted "
                 "into CTs, of one channel"
             )
+
+
+def _refuse_files_of_others(painting: Painting, cases: Sequence[CaseFiles]) -> None:
+    """Let copies that a call like this one did not end be written anew, and nothing else."""
+    copies = {copy_name(case.name, copy) for case in cases for copy in range(painting.copies)}
+    expected = {*FOLDERS, *(f"{copy}{ending}" for copy in copies for ending in ("_0000.nii.gz", ".nii.gz"))}
+    for path in painting.output.rglob("*") if painting.output.is_dir() else ():
+        if path.name not in expected and not path.name.startswith("."):
+            raise DataError(f"{path}: is there already; choose another folder with --output")
 
 
 def _each(cases: Sequence[CaseFiles], painting: Painting, workers: int) -> Iterator[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""Steps that draw synthetic cases."""
+"""Steps that draw synthetic cases, or lesions into cases."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,5 +43,34 @@ class PhantomStep(AnyStep):
             *("phantom", "--cases", str(self.cases), "--seed", str(self.seed), "--output", str(output)),
             *maps,
             *("--anatomy-share", str(self.anatomy_share), "--elsewhere-share", str(self.elsewhere_share)),
+            *option_words("--workers", places.machine.case_makers),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LesionsStep(AnyStep):
+    """Paints synthetic lesions into copies of labelled CTs. Gives the data set of the copies."""
+
+    WANTS: ClassVar[Mapping[str, What]] = {"data": "data"}
+    GIVES: ClassVar[Mapping[What, str]] = {"data": "."}
+
+    kind: Literal["lesions"] = "lesions"
+    data: str
+    """Labelled CTs."""
+    seed: int
+    """Source of all randomness."""
+    copies: int = 1
+    """Copies of each case, each with other lesions."""
+
+    def __post_init__(self) -> None:
+        check(self.seed >= 0, f"seed: must be 0 or more, is {self.seed}")
+        check(self.copies >= 1, f"copies: must be 1 or more, is {self.copies}")
+
+    def words(self, output: Path, places: Places) -> list[str]:
+        """What follows `python -m training`."""
+        data = str(places.of(self.data, "data")[0])
+        return [
+            *("lesions", data, "--seed", str(self.seed), "--copies", str(self.copies)),
+            *("--output", str(output)),
             *option_words("--workers", places.machine.case_makers),
         ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from model.checks import check
 from model.schema import SchemaError
-from training.plans.phantom_steps import PhantomStep
+from training.plans.phantom_steps import LesionsStep, PhantomStep
 from training.plans.pseudo_label_steps import (
     PseudoLabelMissingStep,
     PseudoLabelRoundsStep,
@@ -32,6 +32,7 @@ Step = (
     | PseudoLabelUnlabelledStep
     | PseudoLabelRoundsStep
     | PhantomStep
+    | LesionsStep
 )
 """One step of a plan."""
 

@@ -114,13 +114,25 @@ def test_tumors_of_the_data_keep_their_id_and_lesions_get_it(scans, tmp_path):
     assert set(np.concatenate(held)) == {0, 5, LIVER, CYST}
 
 
+def test_a_call_that_was_ended_can_be_made_again_but_not_one_that_was_not(scans, tmp_path):
+    paint_data_set(scans, tmp_path / "whole", copies=2)
+    paint_data_set(scans, tmp_path / "out", copies=2)
+    with pytest.raises(DataError, match=r"dataset\.json: is there already"):
+        paint_data_set(scans, tmp_path / "out", copies=2)
+    (tmp_path / "out/dataset.json").unlink()
+    (tmp_path / "out/labelsTr/b_lesions2.nii.gz").write_bytes(b"half")
+    paint_data_set(scans, tmp_path / "out", copies=2)
+    for file in ("dataset.json", "labelsTr/b_lesions2.nii.gz", "imagesTr/b_lesions2_0000.nii.gz"):
+        assert (tmp_path / "out" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         (lambda scans: (scans / "dataset.json").unlink(), "states no label set"),
         (lambda scans: write_labels(scans, {"heart": LIVER, "cyst": CYST}), "names no organ that lesions"),
         (lambda scans: write_labels(scans, {"liver": LIVER, "cyst": 8}), r"a\.nii\.gz: .*\b9\b"),
-        (lambda scans: (scans.parent / "out").mkdir() or (scans.parent / "out/x").touch(), "is not empty"),
+        (lambda scans: (scans.parent / "out").mkdir() or (scans.parent / "out/x").touch(), "out/x: is there"),
     ],
     ids=["no label set", "no organ", "foreign id", "full folder"],
 )

@@ -1,4 +1,4 @@
-"""Drawing phantoms as a step of a plan."""
+"""Drawing phantoms, and lesions into cases, as steps of a plan."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from training.plans.carrying_out import Work
 from training.plans.ledger import Ledger
-from training.plans.phantom_steps import PhantomStep
+from training.plans.phantom_steps import LesionsStep, PhantomStep
 from training.plans.plan_document import Plan
 from training.plans.plan_loading import PUBLISHED, load_plan
 from training.plans.step_parts import Machine
@@ -33,6 +33,29 @@ def test_a_step_is_a_command_and_gives_a_data_set(tmp_path):
     train = work.words("train")
     assert train[train.index("--data") + 1] == cases
     assert train[train.index("--anatomy") + 1] == "m"
+
+
+def test_lesions_are_painted_into_the_cases_of_another_step(tmp_path):
+    steps = {
+        "cases": PhantomStep(cases=3, seed=5),
+        "lesions": LesionsStep(data="${cases}", seed=7, copies=2),
+        "train": TrainStep(recipe="demo", data=("${lesions}",), validation=0),
+    }
+    work = work_of(Plan(name="p", description="d", steps=steps), tmp_path, machine=Machine(case_makers=3))
+    cases, lesions = (str(work.ledger.result(name)) for name in ("cases", "lesions"))
+    assert work.words("lesions")[2:] == [
+        *("lesions", cases, "--seed", "7", "--copies", "2", "--output", lesions, "--workers", "3")
+    ]
+    train = work.words("train")
+    assert train[train.index("--data") + 1] == lesions
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"), [({"seed": -1}, "seed: must be 0 or more"), ({"copies": 0}, "copies: must be 1")]
+)
+def test_lesions_that_cannot_be_painted_are_refused(fields, message):
+    with pytest.raises(ValueError, match=message):
+        LesionsStep(**{"data": "d", "seed": 0} | fields)
 
 
 def test_as_many_processes_draw_cases_in_a_step_as_beside_a_training(tmp_path):
