@@ -17,13 +17,14 @@ from inference.errors import InputError
 from inference.geometry import Geometry
 from inference.imaging.reading import read_volume
 from model.arrays import U8, Voxels, counts_of_ids
+from model.label_files import find_label_file, ignored_id
 from model.labels import FLARE23, LabelSet
 from training.data.annotations import ANNOTATED, GIVEN, annotated_text
 from training.data.folders import labelled_cases
 from training.data.found_cases import CaseFiles
 from training.data.label_agreement import label_set_beside, same_name
 from training.data.on_grid import as_ids, refuse_foreign, refuse_other_grid
-from training.data_place import DATASET
+from training.data_place import DATASET, folder_of
 from training.endable_workers import EndableWorkers
 from training.phantom.bodies.body_lesions import SITES, TUMOR, paint_lesions
 from training.phantom.bodies.data_folder import WORKER_DIED, write_image
@@ -33,7 +34,7 @@ from training.whole_files import write_json, write_text, writing
 log = logging.getLogger(__name__)
 
 LESION = "tumor"
-"""Structure that lesions become, where a data set has none of this name yet."""
+"""What lesions become, where a data set has no structure that this is another word for."""
 FOLDERS = ("imagesTr", "labelsTr")
 TIMES, CHANCES = (0, 1, 2, 3, 4), (0.12, 0.28, 0.25, 0.2, 0.15)
 """How many times lesions are painted into an organ of a copy, which is drawn each time, and how often."""
@@ -46,7 +47,9 @@ class Painting:
     output: Path
     """Folder to write, in nnU-Net's raw layout."""
     labels: LabelSet
-    """Of the label maps, lesions among them."""
+    """Of the data; may have no structure for lesions."""
+    lesion: tuple[str, int]
+    """The structure that lesions become, and its id."""
     seed: int
     copies: int
     """Copies of each case, each with lesions of its own."""
@@ -72,7 +75,10 @@ def paint_data_set(data: Path, output: Path, *, seed: int = 0, copies: int = 1, 
     if seed < 0 or copies < 1 or workers < 1:
         raise ValueError("the seed must be at least 0, copies and workers at least 1")
     cases = labelled_cases(data)
-    painting = Painting(output=output, labels=_with_lesions(data), seed=seed, copies=copies)
+    labels = _labels_of(data)
+    painting = Painting(
+        output=output, labels=labels, lesion=_structure_of_lesions(data, labels), seed=seed, copies=copies
+    )
     _refuse_others(cases, data)
     _refuse_files_of_others(painting, cases)
     for name in FOLDERS:
@@ -84,29 +90,36 @@ def paint_data_set(data: Path, output: Path, *, seed: int = 0, copies: int = 1, 
     _write_documents(cases, painting, records)
 
 
-def _with_lesions(data: Path) -> LabelSet:
-    """The label set beside a data set, with a structure for lesions.
+def _labels_of(data: Path) -> LabelSet:
+    """The label set beside a data set.
 
     Raises:
         RecipeError: it is faulty, or one of regions.
-        DataError: there is none, it has no organ that lesions are painted into, or no id is free.
+        DataError: there is none, or it has no organ that lesions are painted into.
     """
     labels = label_set_beside(data)
     if labels is None:
         raise DataError(f"{data}: states no label set; put a dataset.json or labels.json beside the cases")
     if not _flare_ids(labels):
         raise DataError(f"{data}: names no organ that lesions are painted into; such are {', '.join(SITES)}")
-    if LESION in labels.ids:
-        return labels
-    free = next((number for number in range(1, 256) if number not in labels.ids.values()), None)
-    if free is None:
+    return labels
+
+
+def _structure_of_lesions(data: Path, labels: LabelSet) -> tuple[str, int]:
+    """What a data set calls a tumor, with its id; where it has none, `LESION` and an id that nothing has.
+
+    Raises:
+        DataError: no id is left.
+    """
+    own = next((name for name in labels.ids if same_name(name, LESION)), None)
+    if own is not None:
+        return own, labels.ids[own]
+    taken = {*labels.ids.values(), ignored_id(find_label_file(folder_of(data)))}
+    last = max(labels.ids.values())
+    free = [number for number in (*range(last + 1, 256), *range(1, last)) if number not in taken]
+    if not free:
         raise DataError(f"{data}: its label set has no id left for {LESION}")
-    return LabelSet(
-        name=labels.name,
-        ids={**labels.ids, LESION: free},
-        pairs=labels.pairs,
-        lesions=(*labels.lesions, LESION),
-    )
+    return LESION, free[0]
 
 
 def _flare_ids(labels: LabelSet) -> dict[int, int]:
@@ -165,7 +178,7 @@ def _paint(asked: tuple[int, int], *, cases: Sequence[CaseFiles], painting: Pain
     lesions: list[dict[str, object]] = []
     for _ in range(int(rng.choice(TIMES, p=CHANCES))):
         lesions += paint_lesions(painted, organs, geometry.spacing_zyx_mm, rng)
-    ids = np.where(organs == TUMOR, np.uint8(painting.labels.ids[LESION]), ids)
+    ids = np.where(organs == TUMOR, np.uint8(painting.lesion[1]), ids)
     name = copy_name(case.name, copy)
     if image.dtype == np.int16:
         painted = np.rint(painted).astype(np.int16)
@@ -208,13 +221,13 @@ def _write_documents(
     cases: Sequence[CaseFiles], painting: Painting, records: Sequence[Mapping[str, object]]
 ) -> None:
     """Write what lies beside the copies: label set, cases, and what each annotates."""
-    labels = painting.labels
+    labels, (lesion, lesion_id) = painting.labels, painting.lesion
     for file, stated in (
         (ANNOTATED, {case.name: case.annotated for case in cases}),
         (GIVEN, {case.name: case.given for case in cases}),
     ):
         told = {
-            copy_name(name, copy): tuple(dict.fromkeys((*structures, LESION)))
+            copy_name(name, copy): tuple(dict.fromkeys((*structures, lesion)))
             for name, structures in stated.items()
             if structures is not None
             for copy in range(painting.copies)
@@ -225,9 +238,9 @@ def _write_documents(
         painting.output / DATASET,
         {
             "channel_names": {"0": "CT"},
-            "labels": {"background": 0, **labels.ids},
+            "labels": {"background": 0, **labels.ids, lesion: lesion_id},
             "pairs": list(labels.pairs),
-            "lesions": list(labels.lesions),
+            "lesions": list(dict.fromkeys((*labels.lesions, lesion))),
             "numTraining": len(records),
             "file_ending": ".nii.gz",
             "seed": painting.seed,

@@ -14,6 +14,8 @@ from training.training_errors import DataError
 
 KIDNEY, LIVER, CYST = 4, 7, 9
 LABELS = {"background": 0, "kidney_right": KIDNEY, "Liver": LIVER, "cyst": CYST}
+NEW = 10
+"""The id after all others."""
 COPIES = 6
 
 
@@ -52,7 +54,7 @@ def test_lesions_are_labelled_by_a_new_id_and_all_else_stays(scans, tmp_path):
         before, ids = voxels_of(scans, source)
         for copy in range(COPIES):
             image, labels = voxels_of(tmp_path / "out", copy_name(source, copy))
-            lesion = labels == 1  # The lowest id that no structure has.
+            lesion = labels == NEW
             painted += lesion.any()
             assert np.array_equal(labels[~lesion], ids[~lesion])
             assert image.dtype == np.int16
@@ -92,7 +94,7 @@ def test_a_copy_is_data_to_train_on(scans, tmp_path):
         copy_name(source, copy) for source in "ab" for copy in (0, 1)
     ]
     labels = read_label_set(tmp_path / "out/dataset.json")
-    assert labels.ids == {"kidney_right": KIDNEY, "Liver": LIVER, "cyst": CYST, "tumor": 1}
+    assert labels.ids == {"kidney_right": KIDNEY, "Liver": LIVER, "cyst": CYST, "tumor": NEW}
     assert labels.lesions == ("cyst", "tumor")
     listed = json.loads((tmp_path / "out/dataset.json").read_text())["cases"]
     assert {lesion["site"] for case in listed for lesion in case["tumors"]} == {"liver"}
@@ -108,10 +110,25 @@ def test_what_cases_annotate_goes_with_them_and_lesions_are_part_of_it(scans, tm
 
 
 def test_tumors_of_the_data_keep_their_id_and_lesions_get_it(scans, tmp_path):
-    write_labels(scans, {**LABELS, "tumor": 5})
+    write_labels(scans, {**LABELS, "Cancer": 5})
     paint_data_set(scans, tmp_path / "out", copies=COPIES)
     held = [np.unique(voxels_of(tmp_path / "out", copy_name("a", copy))[1]) for copy in range(COPIES)]
     assert set(np.concatenate(held)) == {0, 5, LIVER, CYST}
+
+
+@pytest.mark.parametrize(("more", "new"), [({"ignore": 10}, 11), ({"bone": 255}, 1)])
+def test_the_id_of_lesions_is_one_that_means_nothing_else(scans, tmp_path, more, new):
+    write_labels(scans, {**LABELS, **more})
+    paint_data_set(scans, tmp_path / "out")
+    assert read_label_set(tmp_path / "out/dataset.json").ids["tumor"] == new
+
+
+def test_what_a_paint_adds_is_annotated(scans, tmp_path):
+    write_labels(scans, {**LABELS, "Cancer": 5})
+    (scans / "annotated.json").write_text('{"a": ["Liver"], "b": ["Liver", "Cancer"]}')
+    paint_data_set(scans, tmp_path / "out")
+    held = [case.annotated for case in labelled_cases(tmp_path / "out")]
+    assert held == [("Liver", "Cancer")] * 2
 
 
 def test_a_call_that_was_ended_can_be_made_again_but_not_one_that_was_not(scans, tmp_path):
