@@ -5,7 +5,7 @@ is a function of (seed, number of the case in the order of names, number of the 
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,9 +25,8 @@ from training.data.found_cases import CaseFiles
 from training.data.label_agreement import label_set_beside, same_name
 from training.data.on_grid import as_ids, refuse_foreign, refuse_other_grid
 from training.data_place import DATASET, folder_of
-from training.endable_workers import EndableWorkers
 from training.phantom.bodies.body_lesions import SITES, TUMOR, paint_lesions
-from training.phantom.bodies.data_folder import WORKER_DIED, write_image
+from training.phantom.bodies.data_folder import each_record, write_image
 from training.training_errors import DataError
 from training.whole_files import write_json, write_text, writing
 
@@ -83,10 +82,12 @@ def paint_data_set(data: Path, output: Path, *, seed: int = 0, copies: int = 1, 
     _refuse_files_of_others(painting, cases)
     for name in FOLDERS:
         (output / name).mkdir(parents=True, exist_ok=True)
+    asked = [(number, copy) for number in range(len(cases)) for copy in range(copies)]
+    paint = partial(_paint, cases=cases, painting=painting)
     records = []
-    for number, record in enumerate(_each(cases, painting, workers), start=1):
+    for number, record in enumerate(each_record(paint, asked, workers), start=1):
         records.append(record)
-        log.info("%d/%d %s: %d lesions", number, len(cases) * copies, record["name"], record.pop("painted"))
+        log.info("%d/%d %s: %d lesions", number, len(asked), record["name"], record.pop("painted"))
     _write_documents(cases, painting, records)
 
 
@@ -152,17 +153,6 @@ def _refuse_files_of_others(painting: Painting, cases: Sequence[CaseFiles]) -> N
     for path in painting.output.rglob("*") if painting.output.is_dir() else ():
         if path.name not in expected and not path.name.startswith("."):
             raise DataError(f"{path}: is there already; choose another folder with --output")
-
-
-def _each(cases: Sequence[CaseFiles], painting: Painting, workers: int) -> Iterator[dict[str, object]]:
-    asked = [(number, copy) for number in range(len(cases)) for copy in range(painting.copies)]
-    work = partial(_paint, cases=cases, painting=painting)
-    if workers == 1:
-        yield from map(work, asked)
-        return
-    with EndableWorkers(work, workers, WORKER_DIED) as processes:
-        for record in [processes.submit(one) for one in asked]:
-            yield record.result()
 
 
 def _paint(asked: tuple[int, int], *, cases: Sequence[CaseFiles], painting: Painting) -> dict[str, object]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,8 @@ WORKER_DIED = (
     "a process that draws cases has died; if memory ran out, take fewer with --workers "
     "(in a plan, --case-makers)"
 )
+
+Item = TypeVar("Item")
 
 COMMON_ORIENTATIONS = ("LPS", "RAS", "LAS")
 ALL_ORIENTATIONS = tuple(
@@ -101,7 +103,7 @@ def write_dataset(output: Path, cohort: Cohort, *, anatomy: Path | None = None, 
     make = partial(_write_case, cohort=cohort, output=output, bodies=bodies)
     indices = range(cohort.first_index, cohort.first_index + cohort.cases)
     records = []
-    for number, record in enumerate(_each(make, indices, workers), start=1):
+    for number, record in enumerate(each_record(make, indices, workers), start=1):
         records.append(record)
         seconds = record.pop("seconds")
         log.info(
@@ -116,14 +118,21 @@ def write_dataset(output: Path, cohort: Cohort, *, anatomy: Path | None = None, 
     _write_json(output, records, cohort.seed)
 
 
-def _each(
-    make: Callable[[int], dict[str, object]], indices: range, workers: int
+def each_record(
+    make: Callable[[Item], dict[str, object]], items: Sequence[Item], workers: int
 ) -> Iterator[dict[str, object]]:
+    """What is made of each item, in their order, one after the other or by several processes.
+
+    Args:
+        make: writes a case and returns its record; a function that can be pickled, if there are several.
+        items: one for each case.
+        workers: processes.
+    """
     if workers == 1:
-        yield from map(make, indices)
+        yield from map(make, items)
         return
     with EndableWorkers(make, workers, WORKER_DIED) as processes:
-        for record in [processes.submit(index) for index in indices]:
+        for record in [processes.submit(item) for item in items]:
             yield record.result()
 
 
