@@ -1,7 +1,8 @@
 """Copies of labelled CTs with synthetic lesions in their organs: tumors to train on, where data have few.
 
 The image may be a scan or drawn: an organ's own value is read off it, noise and fine texture stay. Each copy
-is a function of (seed, number of the case in the order of names, number of the copy) alone.
+is a function of (seed, number of the case in the order of names, number of the copy) alone. A copy without a
+lesion would be the case itself, and is not written.
 """
 
 import logging
@@ -9,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 
-from inference.errors import InputError
 from inference.geometry import Geometry
-from inference.imaging.reading import read_volume
+from inference.imaging.volume import to_canonical
 from model.arrays import U8, Voxels, counts_of_ids
 from model.label_files import find_label_file, ignored_id
 from model.labels import FLARE23, LabelSet
@@ -23,18 +24,21 @@ from training.data.annotations import ANNOTATED, GIVEN, annotated_text
 from training.data.folders import labelled_cases
 from training.data.found_cases import CaseFiles
 from training.data.label_agreement import label_set_beside, same_name
-from training.data.on_grid import as_ids, refuse_foreign, refuse_other_grid
-from training.data_place import DATASET, folder_of
+from training.data.on_grid import as_ids, read_stored, refuse_other_grid
+from training.data_place import DATASET, SPLITS, folder_of
 from training.phantom.bodies.body_lesions import SITES, TUMOR, paint_lesions
-from training.phantom.bodies.data_folder import each_record, write_image
+from training.phantom.bodies.data_folder import PARTIAL, each_made, write_image
 from training.training_errors import DataError
-from training.whole_files import write_json, write_text, writing
+from training.whole_files import read_json, write_json, write_text
 
 log = logging.getLogger(__name__)
 
 LESION = "tumor"
 """What lesions become, where a data set has no structure that this is another word for."""
-FOLDERS = ("imagesTr", "labelsTr")
+FOLDERS = IMAGES, LABELS = "imagesTr", "labelsTr"
+DOCUMENTS = (ANNOTATED, GIVEN, SPLITS)
+PAINTED = "painted"
+"""In `dataset.json`: the call that made it."""
 TIMES, CHANCES = (0, 1, 2, 3, 4), (0.12, 0.28, 0.25, 0.2, 0.15)
 """How many times lesions are painted into an organ of a copy, which is drawn each time, and how often."""
 
@@ -47,20 +51,50 @@ class Painting:
     """Folder to write, in nnU-Net's raw layout."""
     labels: LabelSet
     """Of the data; may have no structure for lesions."""
-    lesion: tuple[str, int]
-    """The structure that lesions become, and its id."""
+    lesion: str
+    """The structure that lesions become."""
+    lesion_id: int
+    """Its id."""
     seed: int
     copies: int
     """Copies of each case, each with lesions of its own."""
 
+    @property
+    def call(self) -> dict[str, int]:
+        """What a call of the same data must say to give the same."""
+        return {"seed": self.seed, "copies": self.copies}
 
-def paint_data_set(data: Path, output: Path, *, seed: int = 0, copies: int = 1, workers: int = 1) -> None:
-    """Write copies of all cases with lesions in them.
+
+@dataclass(frozen=True, kw_only=True)
+class PaintedCopy:
+    """A copy that was written."""
+
+    name: str
+    source: str
+    """The case that it is a copy of."""
+    tumors: tuple[dict[str, object], ...]
+    """Site and diameter in mm of each lesion."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Painted:
+    """What became of one copy of one case."""
+
+    copy: PaintedCopy | None
+    """None where no lesion was painted."""
+    warnings: tuple[str, ...]
+    """What the readers found odd."""
+
+
+def paint_data_set(
+    data: Path, output: Path, *, seed: int = 0, copies: int = 1, workers: int = 1
+) -> tuple[PaintedCopy, ...]:
+    """Write copies of all cases with lesions in them, and tell which.
 
     Args:
         data: labelled CTs of one channel, with a label set beside them, whose organs are known by their names
             as other data sets write them, too.
-        output: folder to write; may hold copies that a call like this one did not end, and nothing else.
+        output: folder to write; may hold what the same call wrote or did not end, and nothing else.
         seed: source of all randomness.
         copies: of each case.
         workers: processes; copies do not depend on their number.
@@ -68,59 +102,71 @@ def paint_data_set(data: Path, output: Path, *, seed: int = 0, copies: int = 1, 
     Raises:
         ValueError: a number is out of range.
         RecipeError: the label set is faulty, or one of regions.
-        DataError: there is no usable data set or label set, a case cannot be read, or something else lies in
-            the folder.
+        DataError: there is no usable data set or label set, a case cannot be read, something else lies in
+            the folder, or no lesion was painted.
+        WriteError: a file cannot be written.
     """
     if seed < 0 or copies < 1 or workers < 1:
         raise ValueError("the seed must be at least 0, copies and workers at least 1")
     cases = labelled_cases(data)
-    labels = _labels_of(data)
-    painting = Painting(
-        output=output, labels=labels, lesion=_structure_of_lesions(data, labels), seed=seed, copies=copies
-    )
+    painting = _painting(data, output, seed, copies)
     _refuse_others(cases, data)
-    _refuse_files_of_others(painting, cases)
-    for name in FOLDERS:
-        (output / name).mkdir(parents=True, exist_ok=True)
+    _make_room(painting, cases)
+    _warn_of_unlabelled(cases, painting)
     asked = [(number, copy) for number in range(len(cases)) for copy in range(copies)]
     paint = partial(_paint, cases=cases, painting=painting)
-    records = []
-    for number, record in enumerate(each_record(paint, asked, workers), start=1):
-        records.append(record)
-        log.info("%d/%d %s: %d lesions", number, len(asked), record["name"], record.pop("painted"))
-    _write_documents(cases, painting, records)
+    written = []
+    for (number, _), painted in zip(asked, each_made(paint, asked, workers), strict=True):
+        for warning in painted.warnings:
+            log.warning("%s", warning)
+        if painted.copy is not None:
+            written.append(painted.copy)
+            log.info("case %d/%d, %s: %s", number + 1, len(cases), *_told(painted.copy))
+    if not written:
+        raise DataError(f"{data}: no lesion was painted; take another --seed, or data that show organs")
+    _write_documents(cases, painting, written)
+    return tuple(written)
 
 
-def _labels_of(data: Path) -> LabelSet:
-    """The label set beside a data set.
+def _told(copy: PaintedCopy) -> tuple[str, str]:
+    count = len(copy.tumors)
+    return copy.name, "1 lesion" if count == 1 else f"{count} lesions"
+
+
+def _painting(data: Path, output: Path, seed: int, copies: int) -> Painting:
+    """What is to be painted, by the label set beside the data.
 
     Raises:
         RecipeError: it is faulty, or one of regions.
-        DataError: there is none, or it has no organ that lesions are painted into.
+        DataError: there is none, it has no organ that lesions are painted into, or no id is left.
     """
     labels = label_set_beside(data)
     if labels is None:
         raise DataError(f"{data}: states no label set; put a dataset.json or labels.json beside the cases")
     if not _flare_ids(labels):
         raise DataError(f"{data}: names no organ that lesions are painted into; such are {', '.join(SITES)}")
-    return labels
-
-
-def _structure_of_lesions(data: Path, labels: LabelSet) -> tuple[str, int]:
-    """What a data set calls a tumor, with its id; where it has none, `LESION` and an id that nothing has.
-
-    Raises:
-        DataError: no id is left.
-    """
     own = next((name for name in labels.ids if same_name(name, LESION)), None)
-    if own is not None:
-        return own, labels.ids[own]
+    if own is None:
+        lesion, lesion_id = LESION, _free_id(data, labels)
+        if others := (*labels.lesions, *labels.perhaps_lesions):
+            log.warning(
+                "%s: painted lesions become %s, a structure beside %s", data, LESION, ", ".join(others)
+            )
+    else:
+        lesion, lesion_id = own, labels.ids[own]
+    return Painting(
+        output=output, labels=labels, lesion=lesion, lesion_id=lesion_id, seed=seed, copies=copies
+    )
+
+
+def _free_id(data: Path, labels: LabelSet) -> int:
+    """An id that means nothing yet: the one after all others, as nnU-Net wants it, where there is one."""
     taken = {*labels.ids.values(), ignored_id(find_label_file(folder_of(data)))}
     last = max(labels.ids.values())
-    free = [number for number in (*range(last + 1, 256), *range(1, last)) if number not in taken]
+    free: list[int] = [n for n in (*range(last + 1, 256), *range(1, last)) if n not in taken]
     if not free:
         raise DataError(f"{data}: its label set has no id left for {LESION}")
-    return LESION, free[0]
+    return free[0]
 
 
 def _flare_ids(labels: LabelSet) -> dict[int, int]:
@@ -146,20 +192,59 @@ def _refuse_others(cases: Sequence[CaseFiles], data: Path) -> None:
             )
 
 
-def _refuse_files_of_others(painting: Painting, cases: Sequence[CaseFiles]) -> None:
-    """Let copies that a call like this one did not end be written anew, and nothing else."""
-    copies = {copy_name(case.name, copy) for case in cases for copy in range(painting.copies)}
-    expected = {*FOLDERS, *(f"{copy}{ending}" for copy in copies for ending in ("_0000.nii.gz", ".nii.gz"))}
-    for path in painting.output.rglob("*") if painting.output.is_dir() else ():
-        if path.name not in expected and not path.name.startswith("."):
+def _make_room(painting: Painting, cases: Sequence[CaseFiles]) -> None:
+    """Make the folders; leave what the same call wrote, or did not end, to be written anew.
+
+    Raises:
+        DataError: something else lies there.
+    """
+    output = painting.output
+    copies = [copy_name(case.name, copy) for case in cases for copy in range(painting.copies)]
+    expected = {
+        *(output / name for name in (*FOLDERS, *DOCUMENTS)),
+        *(output / IMAGES / f"{copy}_0000.nii.gz" for copy in copies),
+        *(output / LABELS / f"{copy}.nii.gz" for copy in copies),
+    }
+    if _call_in(output / DATASET) == painting.call:
+        expected.add(output / DATASET)
+    for path in output.rglob("*") if output.is_dir() else ():
+        if path not in expected and not path.name.startswith(PARTIAL):
             raise DataError(f"{path}: is there already; choose another folder with --output")
+    for name in FOLDERS:
+        (output / name).mkdir(parents=True, exist_ok=True)
+        for left in (output / name).glob(f"{PARTIAL}*"):
+            left.unlink()
 
 
-def _paint(asked: tuple[int, int], *, cases: Sequence[CaseFiles], painting: Painting) -> dict[str, object]:
-    """Write one copy of one case; returns its record for dataset.json."""
+def _call_in(path: Path) -> object:
+    """What a `dataset.json` says of the call that made it."""
+    try:
+        document = read_json(path)
+    except (OSError, ValueError):
+        return None
+    return document.get(PAINTED) if isinstance(document, Mapping) else None
+
+
+def _warn_of_unlabelled(cases: Sequence[CaseFiles], painting: Painting) -> None:
+    """Say so where the data have lesions of their own that cases do not annotate."""
+    lesion = painting.lesion
+    if lesion not in painting.labels.ids:
+        return
+    without = [case.name for case in cases if case.annotated is not None and lesion not in case.annotated]
+    if without:
+        log.warning(
+            "%d case(s) do not annotate %s, %s first: what real ones they hold is taught to be none",
+            len(without),
+            lesion,
+            without[0],
+        )
+
+
+def _paint(asked: tuple[int, int], *, cases: Sequence[CaseFiles], painting: Painting) -> _Painted:
+    """Write one copy of one case, if a lesion is painted into it."""
     number, copy = asked
     case = cases[number]
-    image, ids, geometry = _read(case, painting.labels)
+    image, ids, geometry, warnings = _read(case, painting.labels)
     flare = np.zeros(256, np.uint8)
     for label_id, flare_id in _flare_ids(painting.labels).items():
         flare[label_id] = flare_id
@@ -168,13 +253,16 @@ def _paint(asked: tuple[int, int], *, cases: Sequence[CaseFiles], painting: Pain
     lesions: list[dict[str, object]] = []
     for _ in range(int(rng.choice(TIMES, p=CHANCES))):
         lesions += paint_lesions(painted, organs, geometry.spacing_zyx_mm, rng)
-    ids = np.where(organs == TUMOR, np.uint8(painting.lesion[1]), ids)
+    if not lesions:
+        return _Painted(copy=None, warnings=warnings)
     name = copy_name(case.name, copy)
     if image.dtype == np.int16:
         painted = np.rint(painted).astype(np.int16)
-    _write(painted, geometry, painting.output / "imagesTr" / f"{name}_0000.nii.gz")
-    _write(ids, geometry, painting.output / "labelsTr" / f"{name}.nii.gz")
-    return {"name": name, "source": case.name, "tumors": lesions, "painted": len(lesions)}
+    ids = np.where(organs == TUMOR, np.uint8(painting.lesion_id), ids)
+    _write(painted, geometry, painting.output / IMAGES / f"{name}_0000.nii.gz")
+    _write(ids, geometry, painting.output / LABELS / f"{name}.nii.gz")
+    made = PaintedCopy(name=name, source=case.name, tumors=tuple(lesions))
+    return _Painted(copy=made, warnings=warnings if copy == 0 else ())
 
 
 def copy_name(case: str, copy: int) -> str:
@@ -186,16 +274,24 @@ def copy_name(case: str, copy: int) -> str:
     return f"{case}_lesions{copy + 1}"
 
 
-def _read(case: CaseFiles, labels: LabelSet) -> tuple[Voxels, U8, Geometry]:
-    """Image and ids of a case as they lie in its files."""
-    try:
-        image, stored = read_volume(case.images[0]), read_volume(case.labels)
-    except InputError as error:
-        raise DataError(str(error)) from error
-    refuse_other_grid(image.geometry, stored.geometry, case.labels, "its image")
-    ids = as_ids(stored.array, case.labels)
-    refuse_foreign(counts_of_ids(ids), labels, case.labels)
-    return image.array, ids, image.geometry
+def _read(case: CaseFiles, labels: LabelSet) -> tuple[Voxels, U8, Geometry, tuple[str, ...]]:
+    """Image and ids of a case, both as the image lies in its file, its grid, and what is odd about them.
+
+    Raises:
+        DataError: a file cannot be read, or the labels do not fit the image or the label set.
+    """
+    image, stored = read_stored(case.images[0]), read_stored(case.labels)
+    (upright, orientation), (upright_labels, _) = to_canonical(image), to_canonical(stored)
+    refuse_other_grid(upright.geometry, upright_labels.geometry, case.labels, "its image")
+    ids = as_ids(orientation.undo(upright_labels.array), case.labels)
+    foreign = labels.foreign(np.flatnonzero(counts_of_ids(ids)).tolist())
+    if foreign:
+        raise DataError(
+            f"{case.labels}: holds id {foreign[0]}, which the label set beside the data does not name; "
+            "correct one of them"
+        )
+    warnings = [f"{case.images[0]}: {warning}" for warning in image.warnings]
+    return image.array, ids, image.geometry, tuple(warnings)
 
 
 def _write(voxels: Voxels | U8, geometry: Geometry, path: Path) -> None:
@@ -203,37 +299,36 @@ def _write(voxels: Voxels | U8, geometry: Geometry, path: Path) -> None:
     image.SetSpacing(geometry.spacing_zyx_mm[::-1])
     image.SetOrigin(geometry.origin_xyz_mm)
     image.SetDirection(geometry.direction)
-    with writing(path):
-        write_image(image, path)
+    write_image(image, path)
 
 
-def _write_documents(
-    cases: Sequence[CaseFiles], painting: Painting, records: Sequence[Mapping[str, object]]
-) -> None:
-    """Write what lies beside the copies: label set, cases, and what each annotates."""
-    labels, (lesion, lesion_id) = painting.labels, painting.lesion
-    for file, stated in (
-        (ANNOTATED, {case.name: case.annotated for case in cases}),
-        (GIVEN, {case.name: case.given for case in cases}),
-    ):
-        told = {
-            copy_name(name, copy): tuple(dict.fromkeys((*structures, lesion)))
-            for name, structures in stated.items()
-            if structures is not None
-            for copy in range(painting.copies)
-        }
+def _write_documents(cases: Sequence[CaseFiles], painting: Painting, written: Sequence[PaintedCopy]) -> None:
+    """Write what lies beside the copies: what each annotates, label set and cases.
+
+    What people gave stays what it was: no network is judged by lesions that they did not see.
+    """
+    by_name = {case.name: case for case in cases}
+    annotated = {
+        copy.name: tuple(dict.fromkeys((*structures, painting.lesion)))
+        for copy in written
+        if (structures := by_name[copy.source].annotated) is not None
+    }
+    given = {
+        copy.name: structures for copy in written if (structures := by_name[copy.source].given) is not None
+    }
+    for file, told in ((ANNOTATED, annotated), (GIVEN, given)):
         if told:
             write_text(painting.output / file, annotated_text(told))
-    write_json(
-        painting.output / DATASET,
-        {
-            "channel_names": {"0": "CT"},
-            "labels": {"background": 0, **labels.ids, lesion: lesion_id},
-            "pairs": list(labels.pairs),
-            "lesions": list(dict.fromkeys((*labels.lesions, lesion))),
-            "numTraining": len(records),
-            "file_ending": ".nii.gz",
-            "seed": painting.seed,
-            "cases": list(records),
-        },
-    )
+    labels = painting.labels
+    document: dict[str, Any] = {
+        "name": labels.name,
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, **labels.ids, painting.lesion: painting.lesion_id},
+        "pairs": list(labels.pairs),
+        "lesions": list(dict.fromkeys((*labels.lesions, painting.lesion))),
+        "numTraining": len(written),
+        "file_ending": ".nii.gz",
+        PAINTED: painting.call,
+        "cases": list(written),
+    }
+    write_json(painting.output / DATASET, document)

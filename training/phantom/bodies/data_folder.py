@@ -1,7 +1,8 @@
-"""A folder of phantom cases in nnU-Net's raw layout; the only place of the generator that touches files."""
+"""Folders of cases in nnU-Net's raw layout; the only place of the generator that touches files."""
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import logging
@@ -26,7 +27,7 @@ from training.phantom.case import COVERAGES as OF_DRAWN
 from training.phantom.case import PhantomCase
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
 from training.training_errors import DataError
-from training.whole_files import read_json
+from training.whole_files import read_json, writing
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,12 @@ WORKER_DIED = (
 )
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+PARTIAL = ".partial-"
+"""Begins the name of a file that is being written."""
+VOXELS_AT, GZIP_END = 352, 4
+"""Bytes before the voxels of a NIfTI file, and those at the end of a gzip file that say how long it was."""
 
 COMMON_ORIENTATIONS = ("LPS", "RAS", "LAS")
 ALL_ORIENTATIONS = tuple(
@@ -103,7 +110,7 @@ def write_dataset(output: Path, cohort: Cohort, *, anatomy: Path | None = None, 
     make = partial(_write_case, cohort=cohort, output=output, bodies=bodies)
     indices = range(cohort.first_index, cohort.first_index + cohort.cases)
     records = []
-    for number, record in enumerate(each_record(make, indices, workers), start=1):
+    for number, record in enumerate(each_made(make, indices, workers), start=1):
         records.append(record)
         seconds = record.pop("seconds")
         log.info(
@@ -118,22 +125,20 @@ def write_dataset(output: Path, cohort: Cohort, *, anatomy: Path | None = None, 
     _write_json(output, records, cohort.seed)
 
 
-def each_record(
-    make: Callable[[Item], dict[str, object]], items: Sequence[Item], workers: int
-) -> Iterator[dict[str, object]]:
+def each_made(make: Callable[[Item], Made], items: Sequence[Item], workers: int) -> Iterator[Made]:
     """What is made of each item, in their order, one after the other or by several processes.
 
     Args:
-        make: writes a case and returns its record; a function that can be pickled, if there are several.
-        items: one for each case.
+        make: writes cases and tells of them; a function that can be pickled, if there are several.
+        items: what is given to it.
         workers: processes.
     """
     if workers == 1:
         yield from map(make, items)
         return
     with EndableWorkers(make, workers, WORKER_DIED) as processes:
-        for record in [processes.submit(item) for item in items]:
-            yield record.result()
+        for made in [processes.submit(item) for item in items]:
+            yield made.result()
 
 
 STRUCTURES = "structures.json"
@@ -241,10 +246,37 @@ def to_sitk(case: PhantomCase, voxels: npt.NDArray[np.generic], orientation: str
 
 
 def write_image(image: sitk.Image, path: Path) -> None:
-    """Write beside the target and rename, so that an interrupted run leaves no half file."""
-    partial_path = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    sitk.WriteImage(image, str(partial_path), useCompression=True)
-    partial_path.replace(path)
+    """Write beside the target and rename, so that an interrupted run leaves no half file.
+
+    Args:
+        image: int16, uint8 or float32.
+        path: ends in `.nii.gz`.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    partial_path = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
+    with writing(path):
+        partial_path.touch()  # What the system says against it SimpleITK does not tell.
+        try:
+            sitk.WriteImage(image, str(partial_path), useCompression=True)
+            if not _is_whole(partial_path, image):  # Of a full disk SimpleITK says nothing.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            partial_path.replace(path)
+        except RuntimeError as error:
+            raise OSError(f"SimpleITK: {' '.join(str(error).split())}") from error
+        finally:
+            partial_path.unlink(missing_ok=True)
+
+
+def _is_whole(path: Path, image: sitk.Image) -> bool:
+    """Whether a `.nii.gz` says at its end that it holds the header and all voxels (modulo 4 GiB)."""
+    voxels = int(image.GetNumberOfPixels() * image.GetSizeOfPixelComponent())
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) < GZIP_END:
+            return False
+        file.seek(-GZIP_END, os.SEEK_END)
+        return int.from_bytes(file.read(), "little") == (VOXELS_AT + voxels) % 2**32
 
 
 def _write_json(output: Path, records: list[dict[str, object]], seed: int) -> None:
@@ -262,6 +294,6 @@ def _write_json(output: Path, records: list[dict[str, object]], seed: int) -> No
         "file_ending": ".nii.gz",
         "cases": [written[name] for name in sorted(written)],
     }
-    partial_path = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    partial_path = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
     partial_path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     partial_path.replace(path)

@@ -1,6 +1,7 @@
 """Folders of cases: bodies by their structures, and other parts of the body."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import SimpleITK as sitk
 
 from tests.training.phantom.bodies.blocks import IDS
 from training.phantom.bodies.body import Body
-from training.phantom.bodies.data_folder import Cohort, load_anatomy, write_dataset
+from training.phantom.bodies.data_folder import Cohort, load_anatomy, write_dataset, write_image
 from training.phantom.bodies.structures import ADDED
+from training.training_errors import WriteError
 
 
 def test_maps_with_their_structures_are_bodies(maps):
@@ -57,3 +59,16 @@ def test_an_examination_that_bodies_do_not_know_is_refused_before_anything_is_wr
     with pytest.raises(ValueError, match=message):
         write_dataset(tmp_path / "out", cohort, anatomy=maps)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_disk_that_is_full_is_told_and_no_half_file_stays(tmp_path, monkeypatch):
+    """SimpleITK says nothing of it: here it writes the first bytes alone."""
+    monkeypatch.setattr(sitk, "WriteImage", lambda image, path, **more: Path(path).write_bytes(b"half"))
+    with pytest.raises(WriteError, match=r"case\.nii\.gz: cannot be written \(No space left on device\)"):
+        write_image(sitk.Image(2, 2, 2, sitk.sitkInt16), tmp_path / "case.nii.gz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path):
+    with pytest.raises(WriteError, match="its folder is not there"):
+        write_image(sitk.Image(2, 2, 2, sitk.sitkUInt8), tmp_path / "gone/case.nii.gz")
