@@ -528,6 +528,7 @@ WITHOUT_TORCH = (
     *(f"model.commands.{name}" for name in ("import_model", "verify", "measure", "show", "tune")),
     *(f"training.commands.{name}" for name in ("prepare", "check", "fingerprint", "phantom", "pseudo_label")),
     "training.commands.benchmark",
+    "training.commands.lesions",
     *(f"training.commands.{name}" for name in ("train", "export", "ensemble", "cross_validate", "untrained")),
     "training.data.fresh_cases",
 )

@@ -84,7 +84,7 @@ def disagreement(data: Path, labels: LabelSet, outputs: Channels) -> str | None:
         return None
     first = apart[0]
     known = labels.names_by_id
-    there = next((one for name, one in labels.ids.items() if _key(name) == _key(stated[first])), None)
+    there = next((one for name, one in labels.ids.items() if same_name(name, stated[first])), None)
     if first in known:
         said = f"{first} is {stated[first]}, label set {labels.name} that it is {known[first]}"
     elif there is None:
@@ -169,7 +169,7 @@ def _agrees(label_id: int, name: str, labels: LabelSet, outputs: Channels) -> bo
     accepted = [known]
     if outputs == "merged":
         accepted += [pair.merged for pair in labels.pairs if known in (pair.right, pair.left)]
-    return _key(name) in map(_key, accepted)
+    return any(same_name(name, one) for one in accepted)
 
 
 def same_name(name: str, other: str) -> bool:

@@ -78,10 +78,10 @@ class PaintedCopy:
 
 @dataclass(frozen=True, kw_only=True)
 class _Painted:
-    """What became of one copy of one case."""
+    """What became of one case."""
 
-    copy: PaintedCopy | None
-    """None where no lesion was painted."""
+    copies: tuple[PaintedCopy, ...]
+    """Those into which a lesion was painted."""
     warnings: tuple[str, ...]
     """What the readers found odd."""
 
@@ -113,15 +113,14 @@ def paint_data_set(
     _refuse_others(cases, data)
     _make_room(painting, cases)
     _warn_of_unlabelled(cases, painting)
-    asked = [(number, copy) for number in range(len(cases)) for copy in range(copies)]
     paint = partial(_paint, cases=cases, painting=painting)
-    written = []
-    for (number, _), painted in zip(asked, each_made(paint, asked, workers), strict=True):
+    written: list[PaintedCopy] = []
+    for number, painted in enumerate(each_made(paint, range(len(cases)), workers), start=1):
         for warning in painted.warnings:
             log.warning("%s", warning)
-        if painted.copy is not None:
-            written.append(painted.copy)
-            log.info("case %d/%d, %s: %s", number + 1, len(cases), *_told(painted.copy))
+        for copy in painted.copies:
+            log.info("case %d/%d, %s: %s", number, len(cases), *_told(copy))
+        written += painted.copies
     if not written:
         raise DataError(f"{data}: no lesion was painted; take another --seed, or data that show organs")
     _write_documents(cases, painting, written)
@@ -240,29 +239,29 @@ def _warn_of_unlabelled(cases: Sequence[CaseFiles], painting: Painting) -> None:
         )
 
 
-def _paint(asked: tuple[int, int], *, cases: Sequence[CaseFiles], painting: Painting) -> _Painted:
-    """Write one copy of one case, if a lesion is painted into it."""
-    number, copy = asked
+def _paint(number: int, *, cases: Sequence[CaseFiles], painting: Painting) -> _Painted:
+    """Write the copies of one case into which a lesion is painted."""
     case = cases[number]
     image, ids, geometry, warnings = _read(case, painting.labels)
     flare = np.zeros(256, np.uint8)
     for label_id, flare_id in _flare_ids(painting.labels).items():
         flare[label_id] = flare_id
-    organs, painted = flare[ids], image.astype(np.float32)
-    rng = np.random.default_rng([painting.seed, number, copy])
-    lesions: list[dict[str, object]] = []
-    for _ in range(int(rng.choice(TIMES, p=CHANCES))):
-        lesions += paint_lesions(painted, organs, geometry.spacing_zyx_mm, rng)
-    if not lesions:
-        return _Painted(copy=None, warnings=warnings)
-    name = copy_name(case.name, copy)
-    if image.dtype == np.int16:
-        painted = np.rint(painted).astype(np.int16)
-    ids = np.where(organs == TUMOR, np.uint8(painting.lesion_id), ids)
-    _write(painted, geometry, painting.output / IMAGES / f"{name}_0000.nii.gz")
-    _write(ids, geometry, painting.output / LABELS / f"{name}.nii.gz")
-    made = PaintedCopy(name=name, source=case.name, tumors=tuple(lesions))
-    return _Painted(copy=made, warnings=warnings if copy == 0 else ())
+    copies = []
+    for copy in range(painting.copies):
+        organs, painted = flare[ids], image.astype(np.float32)
+        rng = np.random.default_rng([painting.seed, number, copy])
+        lesions: list[dict[str, object]] = []
+        for _ in range(int(rng.choice(TIMES, p=CHANCES))):
+            lesions += paint_lesions(painted, organs, geometry.spacing_zyx_mm, rng)
+        if not lesions:
+            continue
+        name = copy_name(case.name, copy)
+        voxels = np.rint(painted).astype(np.int16) if image.dtype == np.int16 else painted
+        labels = np.where(organs == TUMOR, np.uint8(painting.lesion_id), ids)
+        _write(voxels, geometry, painting.output / IMAGES / f"{name}_0000.nii.gz")
+        _write(labels, geometry, painting.output / LABELS / f"{name}.nii.gz")
+        copies.append(PaintedCopy(name=name, source=case.name, tumors=tuple(lesions)))
+    return _Painted(copies=tuple(copies), warnings=warnings)
 
 
 def copy_name(case: str, copy: int) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from inference.imaging.formats.nifti_header import VOXELS_AT
 from model.labels import FLARE23
 from training.endable_workers import EndableWorkers
 from training.phantom.bodies.body import Body, prepare_body
@@ -27,7 +28,7 @@ from training.phantom.case import COVERAGES as OF_DRAWN
 from training.phantom.case import PhantomCase
 from training.phantom.maps import AnatomyMap, anatomy_from_labels
 from training.training_errors import DataError
-from training.whole_files import read_json, writing
+from training.whole_files import read_json, write_json, writing
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ Made = TypeVar("Made")
 
 PARTIAL = ".partial-"
 """Begins the name of a file that is being written."""
-VOXELS_AT, GZIP_END = 352, 4
-"""Bytes before the voxels of a NIfTI file, and those at the end of a gzip file that say how long it was."""
+GZIP_END = 4
+"""Bytes at the end of a gzip file that say how long it was."""
 
 COMMON_ORIENTATIONS = ("LPS", "RAS", "LAS")
 ALL_ORIENTATIONS = tuple(
@@ -294,6 +295,4 @@ def _write_json(output: Path, records: list[dict[str, object]], seed: int) -> No
         "file_ending": ".nii.gz",
         "cases": [written[name] for name in sorted(written)],
     }
-    partial_path = path.with_name(f"{PARTIAL}{os.getpid()}-{path.name}")
-    partial_path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial_path.replace(path)
+    write_json(path, content)
