@@ -22,6 +22,8 @@ def ending(run, *more, **named):
     return does(run, *more, **named)
 
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # What runs in the background may ignore Ctrl-C.
+# What runs in the background may ignore Ctrl-C, and what `nohup` starts the end of its terminal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 setattr(loop, function, ending)
 sys.exit(main(sys.argv[5:]))
